@@ -1,1 +1,4 @@
-//! stub
+//! Mooring: a self-hosted OAuth 2.0 connection broker.
+pub mod domain;
+pub mod store;
+pub mod vault;

@@ -1,0 +1,25 @@
+# The words that a contributor and CI share.
+.PHONY: help run demo test bench check
+.DEFAULT_GOAL := help
+
+help: ## Says what each word does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Starts Mooring on http://localhost:8080 with SQLite in ./data
+	cargo run
+
+demo: ## Starts Mooring beside a simulated GitLab; nothing outside this machine is needed
+	scripts/demo
+
+test: ## Installs PostgreSQL and Chromium where they are missing, then runs every test
+	scripts/prepare-tests
+	cargo test --workspace
+
+bench: ## Measures the whole process
+	cargo bench -p mooring
+
+check: ## Format, lints, documentation, and one of each big dependency
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+	scripts/one-of-each

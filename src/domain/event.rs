@@ -1,0 +1,71 @@
+//! What happened, kept: the audit log, which is also the change feed between replicas.
+
+use super::{ConnectionId, EventId, words::words};
+use time::OffsetDateTime;
+
+words! {
+    /// The kinds of event.
+    pub enum EventKind {
+        Connected = "connection.connected",
+        Renewed = "connection.renewed",
+        RenewalFailed = "connection.renewal_failed",
+        Recovered = "connection.recovered",
+        ActionRequired = "connection.action_required",
+        Checked = "connection.checked",
+        Updated = "connection.updated",
+        Rotated = "connection.rotated",
+        Reauthorized = "connection.reauthorized",
+        Disconnected = "connection.disconnected",
+        Revoked = "connection.revoked",
+        RevocationFailed = "connection.revocation_failed",
+        AuthorizationFailed = "authorization.failed",
+        ApiKeyCreated = "api_key.created",
+        ApiKeyRevoked = "api_key.revoked",
+        OperatorAdded = "operator.added",
+        PasswordReset = "operator.password_reset",
+        SignedIn = "operator.signed_in",
+        SignInFailed = "operator.sign_in_failed",
+    }
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub id: EventId,
+    pub at: OffsetDateTime,
+    pub kind: EventKind,
+    /// The connection, API key or operator that it is about.
+    pub subject: Option<String>,
+    pub tenant: Option<String>,
+    /// Who caused it: `operator:…`, `api_key:…`, `mooring` itself, or the command line.
+    pub actor: String,
+    /// A plain sentence without secrets.
+    pub detail: Option<String>,
+}
+
+/// Who acts, for the log.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    Mooring,
+    CommandLine,
+    Operator(String),
+    ApiKey(String),
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mooring => f.write_str("mooring"),
+            Self::CommandLine => f.write_str("command line"),
+            Self::Operator(email) => write!(f, "operator:{email}"),
+            Self::ApiKey(id) => write!(f, "api_key:{id}"),
+        }
+    }
+}
+
+/// What the change feed says: whose memory is stale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Connection(ConnectionId),
+    ApiKey(String),
+}

@@ -1,0 +1,32 @@
+//! The nouns: types and rules that every other module shares.
+//!
+//! Pure: no async, no I/O, no database, no HTTP. What can be decided without asking anybody is decided here.
+
+mod account;
+mod base_url;
+mod caller;
+mod clock;
+mod connection;
+pub mod credential;
+mod event;
+mod id;
+mod integration;
+mod scope;
+mod secret;
+mod use_case;
+pub(crate) mod words;
+
+pub use account::{AccessLevel, Account, AccountKind, Resource, ResourceKind, TokenKind};
+pub use base_url::{BaseUrl, BaseUrlError};
+pub use caller::{Caller, Permission};
+pub use clock::Clock;
+pub use connection::{Action, Connection, CredentialFacts, Failure, Method, Reason, Standing, Status};
+pub use credential::{Credential, Renewal, RenewalKind};
+pub use event::{Actor, Change, Event, EventKind};
+pub use id::{ConnectionId, EventId, OperatorId, RenewalId, RevocationId};
+pub use integration::{Integration, OAuthApplication};
+pub use scope::Scopes;
+pub use secret::Secret;
+pub use use_case::{CheckOutcome, Needs, UseCase, UseCaseCheck, UseCaseError, UseCases};
+pub use words::UnknownWord;
+pub(crate) use words::words;

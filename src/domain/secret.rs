@@ -1,0 +1,41 @@
+//! Text that must never reach a log, a page, an error or a comparison.
+//!
+//! A `Secret` is defined by what it lacks: no `Display`, no `Serialize`, no `PartialEq`.
+
+use std::{fmt, sync::Arc};
+use zeroize::Zeroizing;
+
+/// Cloning shares the one copy in memory; it is wiped when the last clone is dropped.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(text.into())))
+    }
+
+    /// The plain text. Every call is a place to review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing_of_it() {
+        assert_eq!(format!("{:?}", Some(Secret::new("glpat-abc"))), "Some(Secret([redacted]))");
+    }
+}

@@ -1,0 +1,150 @@
+//! API keys: what each may do, and the hash that proves one.
+
+use super::{
+    Store, StoreError,
+    db::{in_transaction, on},
+    events::{append_event, event},
+    rows::{Reader, json, micros, tenant_column, tenant_from},
+};
+use crate::{
+    domain::{Actor, Change, EventKind, Permission},
+    vault::Digest,
+};
+use time::OffsetDateTime;
+
+/// An API key as kept: never the key itself.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    pub id: String,
+    pub name: String,
+    pub tenant: Option<String>,
+    pub permissions: Vec<Permission>,
+    pub digest: Digest,
+    pub created_at: OffsetDateTime,
+    pub expires_at: Option<OffsetDateTime>,
+    pub revoked_at: Option<OffsetDateTime>,
+    pub last_used_at: Option<OffsetDateTime>,
+}
+
+/// What makes a key.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    pub id: String,
+    pub digest: Digest,
+    pub name: String,
+    pub tenant: Option<String>,
+    pub permissions: Vec<Permission>,
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+impl ApiKey {
+    pub fn is_valid(&self, now: OffsetDateTime) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ApiKeyRow {
+    api_key_id: String,
+    name: String,
+    tenant: String,
+    permissions: String,
+    secret_hash: Vec<u8>,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+    last_used_at: Option<i64>,
+}
+
+impl TryFrom<ApiKeyRow> for ApiKey {
+    type Error = StoreError;
+
+    fn try_from(row: ApiKeyRow) -> Result<Self, StoreError> {
+        let read = Reader { table: "api_keys", row: &row.api_key_id };
+        Ok(Self {
+            permissions: read.json(&row.permissions)?,
+            created_at: read.instant(row.created_at)?,
+            expires_at: read.instant_if_any(row.expires_at)?,
+            revoked_at: read.instant_if_any(row.revoked_at)?,
+            last_used_at: read.instant_if_any(row.last_used_at)?,
+            id: row.api_key_id,
+            name: row.name,
+            tenant: tenant_from(row.tenant),
+            digest: row.secret_hash,
+        })
+    }
+}
+
+impl Store {
+    pub async fn add_api_key(&self, key: &NewApiKey, at: OffsetDateTime, actor: &Actor) -> Result<(), StoreError> {
+        let told = event(EventKind::ApiKeyCreated, at, &key.id, key.tenant.as_deref(), actor);
+        in_transaction!(self.db, |tx| {
+            sqlx::query(
+                "insert into api_keys (api_key_id, name, tenant, permissions, secret_hash, created_at, expires_at)
+                 values ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(&key.id)
+            .bind(&key.name)
+            .bind(tenant_column(key.tenant.as_deref()))
+            .bind(json(&key.permissions))
+            .bind(&key.digest)
+            .bind(micros(at))
+            .bind(key.expires_at.map(micros))
+            .execute(&mut *tx)
+            .await?;
+            append_event!(tx, &told);
+        });
+        Ok(())
+    }
+
+    pub async fn api_key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
+        let row: Option<ApiKeyRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select api_key_id, name, tenant, permissions, secret_hash,
+                    created_at, expires_at, revoked_at, last_used_at
+               from api_keys
+              where api_key_id = $1",
+        )
+        .bind(id)
+        .fetch_optional(pool)
+        .await?);
+        row.map(ApiKey::try_from).transpose()
+    }
+
+    /// All keys, also revoked ones, in the order of their ids after `after`.
+    pub async fn list_api_keys(&self, after: Option<&str>, limit: i64) -> Result<Vec<ApiKey>, StoreError> {
+        let rows: Vec<ApiKeyRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select api_key_id, name, tenant, permissions, secret_hash,
+                    created_at, expires_at, revoked_at, last_used_at
+               from api_keys
+              where api_key_id > $1
+              order by api_key_id
+              limit $2",
+        )
+        .bind(after.unwrap_or_default())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?);
+        rows.into_iter().map(ApiKey::try_from).collect()
+    }
+
+    /// Revokes a key; `false` if there is none, or it was revoked before.
+    pub async fn revoke_api_key(&self, id: &str, at: OffsetDateTime, actor: &Actor) -> Result<bool, StoreError> {
+        let told = event(EventKind::ApiKeyRevoked, at, id, None, actor);
+        let revoked = in_transaction!(self.db, |tx| {
+            let changed = sqlx::query(
+                "update api_keys set revoked_at = $2 where api_key_id = $1 and revoked_at is null",
+            )
+            .bind(id)
+            .bind(micros(at))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if changed == 1 {
+                append_event!(tx, &told);
+            }
+            changed == 1
+        });
+        self.tell(&Change::ApiKey(id.to_owned()));
+        Ok(revoked)
+    }
+}

@@ -1,0 +1,309 @@
+//! Credentials: the one place where a connection's tokens are sealed and opened.
+//!
+//! Every write is fenced on the generation that the writer read. A stale writer changes nothing.
+
+use super::{
+    Store, StoreError,
+    connections::{ConnectionRow, select_connections},
+    db::{in_transaction, on},
+    events::{append_event, event},
+    renewals::{FINISH, RenewalOutcome},
+    rows::{json, micros},
+};
+use crate::{
+    domain::{
+        Actor, BaseUrl, Change, Connection, ConnectionId, Credential, EventKind, Reason, Renewal, RenewalId,
+        RenewalKind, Secret,
+    },
+    vault::{Binding, Keyring, VaultError},
+};
+use time::OffsetDateTime;
+
+/// A connection with its opened credential.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub connection: Connection,
+    pub credential: Credential,
+}
+
+/// The next credential of a connection and when to renew it in turn.
+#[derive(Clone, Debug)]
+pub struct NextCredential<'a> {
+    pub credential: &'a Credential,
+    pub renew_at: Option<OffsetDateTime>,
+}
+
+/// What a failed renewal leaves behind.
+#[derive(Clone, Debug)]
+pub struct RenewalFailure {
+    pub code: Reason,
+    pub message: String,
+    pub next_attempt_at: Option<OffsetDateTime>,
+    /// Set when only a person's act brings the connection back.
+    pub stopped: Option<Reason>,
+}
+
+pub(super) struct SealedTokens {
+    pub(super) access_token: Vec<u8>,
+    pub(super) refresh_token: Option<Vec<u8>>,
+}
+
+impl Store {
+    pub(super) fn seal_tokens(
+        &self,
+        id: ConnectionId,
+        base_url: &BaseUrl,
+        generation: i64,
+        credential: &Credential,
+    ) -> SealedTokens {
+        let row = id.to_string();
+        let seal = |field, secret: &Secret| {
+            self.keyring.seal(secret.expose().as_bytes(), binding(&row, field, base_url.as_str(), generation))
+        };
+        SealedTokens {
+            access_token: seal("access_token", &credential.access_token),
+            refresh_token: match &credential.renewal {
+                Renewal::Refresh(token) => Some(seal("refresh_token", token)),
+                Renewal::SelfRotate | Renewal::Manual => None,
+            },
+        }
+    }
+
+    /// A connection with its tokens in the open.
+    pub async fn open_credential(&self, id: ConnectionId) -> Result<Option<Held>, StoreError> {
+        let row: Option<ConnectionRow> = on!(self.db, read, |pool| sqlx::query_as(select_connections!(
+            "where c.connection_id = $1"
+        ))
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?);
+        row.map(|r| held(&self.keyring, &r)).transpose()
+    }
+
+    /// Replaces a credential by one that a person brought: a pasted token, or a new consent.
+    /// `None`: somebody else was faster, or the connection is gone.
+    pub async fn replace_credential(
+        &self,
+        was: &Connection,
+        next: &Connection,
+        credential: NextCredential<'_>,
+        kind: EventKind,
+        actor: &Actor,
+    ) -> Result<Option<i64>, StoreError> {
+        let at = next.updated_at;
+        let generation = was.credential.generation + 1;
+        let sealed = self.seal_tokens(was.id, &was.base_url, generation, credential.credential);
+        let told = event(kind, at, was.id, was.tenant.as_deref(), actor);
+        let replaced = in_transaction!(self.db, |tx| {
+            let changed = sqlx::query(
+                "update credentials
+                    set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
+                        renewal = $6, obtained_at = $7, expires_at = $8, renew_at = $9, stopped = null,
+                        failure_code = null, failure_message = null, failure_since = null,
+                        failure_attempts = 0, next_attempt_at = null
+                  where connection_id = $1 and generation = $2",
+            )
+            .bind(was.id.to_string())
+            .bind(was.credential.generation)
+            .bind(&sealed.access_token)
+            .bind(sealed.refresh_token.as_deref())
+            .bind(credential.credential.scopes.to_string())
+            .bind(credential.credential.renewal.kind().as_str())
+            .bind(micros(credential.credential.obtained_at))
+            .bind(credential.credential.expires_at.map(micros))
+            .bind(credential.renew_at.map(micros))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if changed == 1 {
+                sqlx::query(
+                    "update connections
+                        set token_kind = $2, account = $3, use_cases = $4, checks = $5,
+                            last_checked_at = $6, updated_at = $6
+                      where connection_id = $1",
+                )
+                .bind(was.id.to_string())
+                .bind(next.token_kind.as_str())
+                .bind(next.account.as_ref().map(json))
+                .bind(json(&next.use_cases))
+                .bind(json(&next.checks))
+                .bind(micros(at))
+                .execute(&mut *tx)
+                .await?;
+                append_event!(tx, &told);
+            }
+            changed == 1
+        });
+        self.tell(&Change::Connection(was.id));
+        Ok(replaced.then_some(generation))
+    }
+
+    /// Keeps the outcome of a renewal: the fenced write, the journal's entry and the event, together.
+    /// `None`: the credential was replaced, or the connection ended, while the provider was asked.
+    pub async fn commit_renewal(
+        &self,
+        was: &Connection,
+        attempt: RenewalId,
+        next: NextCredential<'_>,
+        at: OffsetDateTime,
+    ) -> Result<Option<i64>, StoreError> {
+        let generation = was.credential.generation + 1;
+        let sealed = self.seal_tokens(was.id, &was.base_url, generation, next.credential);
+        let told = event(EventKind::Renewed, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
+        let committed = in_transaction!(self.db, |tx| {
+            let changed = sqlx::query(
+                "update credentials
+                    set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
+                        obtained_at = $6, expires_at = $7, renew_at = $8, last_renewed_at = $9, stopped = null,
+                        failure_code = null, failure_message = null, failure_since = null,
+                        failure_attempts = 0, next_attempt_at = null, lease_holder = null, lease_until = null
+                  where connection_id = $1 and generation = $2",
+            )
+            .bind(was.id.to_string())
+            .bind(was.credential.generation)
+            .bind(&sealed.access_token)
+            .bind(sealed.refresh_token.as_deref())
+            .bind(next.credential.scopes.to_string())
+            .bind(micros(next.credential.obtained_at))
+            .bind(next.credential.expires_at.map(micros))
+            .bind(next.renew_at.map(micros))
+            .bind(micros(at))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            let outcome = if changed == 1 { RenewalOutcome::Renewed } else { RenewalOutcome::Superseded };
+            sqlx::query(FINISH)
+                .bind(attempt.to_string())
+                .bind(micros(at))
+                .bind(outcome.as_str())
+                .bind(None::<String>)
+                .execute(&mut *tx)
+                .await?;
+            if changed == 1 {
+                append_event!(tx, &told);
+            }
+            changed == 1
+        });
+        self.tell(&Change::Connection(was.id));
+        Ok(committed.then_some(generation))
+    }
+
+    /// Notes that a renewal failed, with the journal's entry. Never touches a token.
+    pub async fn fail_renewal(
+        &self,
+        was: &Connection,
+        attempt: RenewalId,
+        outcome: RenewalOutcome,
+        failure: &RenewalFailure,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let kind = if failure.stopped.is_some() { EventKind::ActionRequired } else { EventKind::RenewalFailed };
+        let mut told = event(kind, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
+        told.detail = Some(failure.message.clone());
+        in_transaction!(self.db, |tx| {
+            let changed = sqlx::query(
+                "update credentials
+                    set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
+                        failure_attempts = failure_attempts + 1, next_attempt_at = $6, stopped = $7
+                  where connection_id = $1 and generation = $2",
+            )
+            .bind(was.id.to_string())
+            .bind(was.credential.generation)
+            .bind(failure.code.as_str())
+            .bind(&failure.message)
+            .bind(micros(at))
+            .bind(failure.next_attempt_at.map(micros))
+            .bind(failure.stopped.map(Reason::as_str))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            sqlx::query(FINISH)
+                .bind(attempt.to_string())
+                .bind(micros(at))
+                .bind(outcome.as_str())
+                .bind(Some(failure.message.clone()))
+                .execute(&mut *tx)
+                .await?;
+            if changed == 1 {
+                append_event!(tx, &told);
+            }
+        });
+        self.tell(&Change::Connection(was.id));
+        Ok(())
+    }
+
+    /// Notes that the provider refuses this token and that only a person can bring another.
+    pub async fn stop(
+        &self,
+        was: &Connection,
+        reason: Reason,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<(), StoreError> {
+        let mut told = event(EventKind::ActionRequired, at, was.id, was.tenant.as_deref(), actor);
+        told.detail = Some(reason.to_string());
+        in_transaction!(self.db, |tx| {
+            let changed = sqlx::query(
+                "update credentials set stopped = $3
+                  where connection_id = $1 and generation = $2 and stopped is null",
+            )
+            .bind(was.id.to_string())
+            .bind(was.credential.generation)
+            .bind(reason.as_str())
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if changed == 1 {
+                append_event!(tx, &told);
+            }
+        });
+        self.tell(&Change::Connection(was.id));
+        Ok(())
+    }
+
+    /// Credentials whose time to renew has come, longest due first. Those under a lease are left out.
+    pub async fn due_for_renewal(&self, now: OffsetDateTime, limit: i64) -> Result<Vec<ConnectionId>, StoreError> {
+        let ids: Vec<String> = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select connection_id
+               from credentials
+              where stopped is null
+                and renew_at <= $1
+                and (next_attempt_at is null or next_attempt_at <= $1)
+                and (lease_until is null or lease_until <= (select now from clock))
+              order by renew_at
+              limit $2",
+        )
+        .bind(micros(now))
+        .bind(limit)
+        .fetch_all(pool)
+        .await?);
+        let read = |id: &String| super::rows::Reader { table: "credentials", row: id }.word(id);
+        ids.iter().map(read).collect()
+    }
+}
+
+fn binding<'a>(row: &'a str, field: &'static str, base_url: &'a str, generation: i64) -> Binding<'a> {
+    Binding { table: "credentials", row, field, base_url, generation }
+}
+
+fn held(keyring: &Keyring, row: &ConnectionRow) -> Result<Held, StoreError> {
+    let connection = row.connection()?;
+    let facts = &connection.credential;
+    let open = |field, sealed: &[u8]| -> Result<Secret, VaultError> {
+        let bound = binding(&row.connection_id, field, connection.base_url.as_str(), facts.generation);
+        keyring.open_secret(sealed, bound)
+    };
+    let renewal = match (facts.renewal, &row.refresh_token) {
+        (RenewalKind::Refresh, Some(sealed)) => Renewal::Refresh(open("refresh_token", sealed)?),
+        (RenewalKind::SelfRotate, _) => Renewal::SelfRotate,
+        (RenewalKind::Manual | RenewalKind::Refresh, _) => Renewal::Manual,
+    };
+    let credential = Credential {
+        access_token: open("access_token", &row.access_token)?,
+        obtained_at: facts.obtained_at,
+        expires_at: facts.expires_at,
+        scopes: facts.scopes.clone(),
+        renewal,
+    };
+    Ok(Held { connection, credential })
+}

@@ -1,0 +1,101 @@
+//! One pool type for two databases, and the two macros that run one SQL text on either.
+
+use super::StoreError;
+use sqlx::{
+    PgPool, SqlitePool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{fs, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// SQLite has one connection that writes, so that writers wait in the pool and never meet `SQLITE_BUSY`.
+#[derive(Clone)]
+pub(super) enum Db {
+    Sqlite { write: SqlitePool, read: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// Runs one body on whichever database there is: `on!(self.db, read, |pool| …)`.
+macro_rules! on {
+    ($db:expr, read, |$pool:ident| $body:expr) => {
+        match &$db {
+            $crate::store::db::Db::Sqlite { read: $pool, .. } => $body,
+            $crate::store::db::Db::Postgres($pool) => $body,
+        }
+    };
+    ($db:expr, write, |$pool:ident| $body:expr) => {
+        match &$db {
+            $crate::store::db::Db::Sqlite { write: $pool, .. } => $body,
+            $crate::store::db::Db::Postgres($pool) => $body,
+        }
+    };
+}
+
+/// Runs one body in a transaction and commits it; leaving early rolls back.
+/// `BEGIN IMMEDIATE`: a deferred transaction of SQLite may fail when it turns to writing.
+macro_rules! in_transaction {
+    ($db:expr, |$tx:ident| $body:expr) => {
+        match &$db {
+            $crate::store::db::Db::Sqlite { write, .. } => {
+                let mut $tx = write.begin_with("begin immediate").await?;
+                let out = $body;
+                $tx.commit().await?;
+                out
+            }
+            $crate::store::db::Db::Postgres(pool) => {
+                let mut $tx = pool.begin().await?;
+                let out = $body;
+                $tx.commit().await?;
+                out
+            }
+        }
+    };
+}
+pub(super) use {in_transaction, on};
+
+impl Db {
+    /// Opens the SQLite file, which is made with mode 0600, and brings its schema up to date.
+    pub(super) async fn open_sqlite(file: &Path) -> Result<Self, StoreError> {
+        make_private(file)?;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .foreign_keys(true)
+            .pragma("trusted_schema", "off")
+            .pragma("secure_delete", "on");
+        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        SQLITE_MIGRATIONS.run(&write).await?;
+        let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
+        Ok(Self::Sqlite { write, read })
+    }
+
+    /// Connects to PostgreSQL and brings its schema up to date. No wait is without end.
+    pub(super) async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)?.options([
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "30s"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options)
+            .await?;
+        POSTGRES_MIGRATIONS.run(&pool).await?;
+        Ok(Self::Postgres(pool))
+    }
+}
+
+fn make_private(file: &Path) -> Result<(), StoreError> {
+    if let Some(folder) = file.parent().filter(|f| !f.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+    Ok(())
+}

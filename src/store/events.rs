@@ -1,0 +1,179 @@
+//! The append-only log, and the change feed made of it.
+//!
+//! Watchers hear of a change at once when it was made here, and within the poll's period when another
+//! process made it. Sequence numbers may commit out of order on PostgreSQL, so a poll looks back.
+
+use super::{
+    Store, StoreError,
+    db::on,
+    rows::{Reader, micros, tenant_column, tenant_from},
+};
+use crate::domain::{Actor, Change, ConnectionId, Event, EventId, EventKind};
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// Told of every change, after it was committed.
+pub type Watcher = Arc<dyn Fn(&Change) + Send + Sync>;
+
+/// An event and its place in the log.
+#[derive(Clone, Debug)]
+pub struct LoggedEvent {
+    pub seq: i64,
+    pub event: Event,
+}
+
+/// Appends an event in the transaction of the change that it tells of.
+macro_rules! append_event {
+    ($tx:expr, $event:expr) => {{
+        let event: &$crate::domain::Event = $event;
+        sqlx::query($crate::store::events::APPEND)
+            .bind(event.id.to_string())
+            .bind($crate::store::rows::micros(event.at))
+            .bind(event.kind.as_str())
+            .bind(event.subject.as_deref())
+            .bind($crate::store::rows::tenant_column(event.tenant.as_deref()))
+            .bind(event.actor.as_str())
+            .bind(event.detail.as_deref())
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+pub(super) use append_event;
+
+pub(super) const APPEND: &str = "insert into events (event_id, at, kind, subject, tenant, actor, detail)
+     values ($1, $2, $3, $4, $5, $6, $7)";
+
+/// An event about one thing, now.
+pub(super) fn event(
+    kind: EventKind,
+    at: OffsetDateTime,
+    subject: impl ToString,
+    tenant: Option<&str>,
+    actor: &Actor,
+) -> Event {
+    Event {
+        id: EventId::fresh(),
+        at,
+        kind,
+        subject: Some(subject.to_string()),
+        tenant: tenant.map(str::to_owned),
+        actor: actor.to_string(),
+        detail: None,
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    seq: i64,
+    event_id: String,
+    at: i64,
+    kind: String,
+    subject: Option<String>,
+    tenant: String,
+    actor: String,
+    detail: Option<String>,
+}
+
+impl TryFrom<EventRow> for LoggedEvent {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        let read = Reader { table: "events", row: &row.event_id };
+        Ok(Self {
+            seq: row.seq,
+            event: Event {
+                id: read.word(&row.event_id)?,
+                at: read.instant(row.at)?,
+                kind: read.word(&row.kind)?,
+                subject: row.subject,
+                tenant: tenant_from(row.tenant),
+                actor: row.actor,
+                detail: row.detail,
+            },
+        })
+    }
+}
+
+impl Store {
+    /// Registers somebody whose memory a change makes stale.
+    pub fn watch(&self, watcher: Watcher) {
+        self.watchers.write().expect("watchers do not panic").push(watcher);
+    }
+
+    pub(super) fn tell(&self, change: &Change) {
+        for watcher in self.watchers.read().expect("watchers do not panic").iter() {
+            watcher(change);
+        }
+    }
+
+    /// Appends an event that belongs to no change, such as a failed sign-in.
+    pub async fn append_event(&self, event: &Event) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(APPEND)
+            .bind(event.id.to_string())
+            .bind(micros(event.at))
+            .bind(event.kind.as_str())
+            .bind(event.subject.as_deref())
+            .bind(tenant_column(event.tenant.as_deref()))
+            .bind(event.actor.as_str())
+            .bind(event.detail.as_deref())
+            .execute(pool)
+            .await?
+            .rows_affected());
+        Ok(())
+    }
+
+    /// The log, newest first, below `before`; of one subject where one is named.
+    pub async fn list_events(
+        &self,
+        subject: Option<&str>,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let rows: Vec<EventRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select seq, event_id, at, kind, subject, tenant, actor, detail
+               from events
+              where seq < $1 and ($2 = '' or subject = $2)
+              order by seq desc
+              limit $3",
+        )
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(subject.unwrap_or_default())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?);
+        rows.into_iter().map(LoggedEvent::try_from).collect()
+    }
+
+    /// The highest sequence number so far; 0 in an empty log.
+    pub async fn last_event(&self) -> Result<i64, StoreError> {
+        let last: Option<i64> =
+            on!(self.db, read, |pool| sqlx::query_scalar("select max(seq) from events").fetch_one(pool).await?);
+        Ok(last.unwrap_or(0))
+    }
+
+    /// What changed above `after`, oldest first, with its sequence number.
+    pub async fn changes_after(&self, after: i64) -> Result<Vec<(i64, Option<Change>)>, StoreError> {
+        let rows: Vec<(i64, String, Option<String>)> = on!(self.db, read, |pool| sqlx::query_as(
+            "select seq, kind, subject from events where seq > $1 order by seq limit 1000"
+        )
+        .bind(after)
+        .fetch_all(pool)
+        .await?);
+        Ok(rows.into_iter().map(|(seq, kind, subject)| (seq, change(&kind, subject))).collect())
+    }
+
+    /// Tells the watchers here of a change that another process made.
+    pub fn relay(&self, change: &Change) {
+        self.tell(change);
+    }
+}
+
+/// Which memory an event makes stale. Kinds of a newer version are about connections if they say so.
+fn change(kind: &str, subject: Option<String>) -> Option<Change> {
+    let subject = subject?;
+    match kind.split_once('.')?.0 {
+        "connection" => subject.parse::<ConnectionId>().ok().map(Change::Connection),
+        "api_key" => Some(Change::ApiKey(subject)),
+        _ => None,
+    }
+}

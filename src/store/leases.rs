@@ -1,0 +1,49 @@
+//! Leases: which process may renew a credential now. Times are the database's clock.
+//!
+//! A lease only keeps two processes from asking the provider at once. What protects the credential is
+//! the fence on its generation, in `credentials.rs`.
+
+use super::{Store, StoreError, db::on};
+use crate::domain::ConnectionId;
+use std::time::Duration;
+
+impl Store {
+    /// Takes the lease on a credential for `holder`. `false`: another holder has it, or nothing is there.
+    /// One statement: whoever's update matches holds it.
+    pub async fn claim_lease(
+        &self,
+        id: ConnectionId,
+        holder: &str,
+        length: Duration,
+    ) -> Result<bool, StoreError> {
+        let micros = i64::try_from(length.as_micros()).expect("a lease lasts minutes");
+        Ok(on!(self.db, write, |pool| sqlx::query(
+            "update credentials
+                set lease_holder = $2, lease_until = (select now from clock) + $3
+              where connection_id = $1
+                and (lease_until is null or lease_until <= (select now from clock))",
+        )
+        .bind(id.to_string())
+        .bind(holder)
+        .bind(micros)
+        .execute(pool)
+        .await?
+        .rows_affected())
+            == 1)
+    }
+
+    /// Gives the lease back, if it is still this holder's.
+    pub async fn release_lease(&self, id: ConnectionId, holder: &str) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(
+            "update credentials
+                set lease_holder = null, lease_until = null
+              where connection_id = $1 and lease_holder = $2",
+        )
+        .bind(id.to_string())
+        .bind(holder)
+        .execute(pool)
+        .await?
+        .rows_affected());
+        Ok(())
+    }
+}

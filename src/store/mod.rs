@@ -1,0 +1,101 @@
+//! Everything that is kept: one concrete `Store` on SQLite and PostgreSQL, one SQL text for both.
+//!
+//! Plaintext of a credential leaves it only as a `Secret`, through `credentials.rs`, `authorizations.rs`
+//! and `revocations.rs`. No transaction is open across a call to a provider. Every change of a connection
+//! or an API key writes its event in the same transaction: the log is the change feed.
+
+mod api_keys;
+mod authorizations;
+mod connections;
+mod credentials;
+mod db;
+mod events;
+mod leases;
+mod operators;
+mod renewals;
+mod revocations;
+mod rows;
+mod sessions;
+mod usage;
+mod vault_canary;
+
+pub use api_keys::{ApiKey, NewApiKey};
+pub use authorizations::{Authorization, NewAuthorization};
+pub use connections::{ConnectionEdit, ConnectionFilter};
+pub use credentials::{Held, NextCredential, RenewalFailure};
+pub use events::{LoggedEvent, Watcher};
+pub use operators::Operator;
+pub use renewals::{RenewalCause, RenewalOutcome, RenewalRecord};
+pub use revocations::{OwedRevocation, TokenHint};
+pub use usage::UsageCount;
+
+use crate::vault::{Keyring, VaultError};
+use db::{Db, on};
+use std::{
+    path::PathBuf,
+    sync::{Arc, RwLock},
+};
+
+/// Where the database is.
+#[derive(Clone)]
+pub enum Location {
+    Sqlite(PathBuf),
+    /// A `postgres://` URL, which holds a password.
+    Postgres(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the database schema could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the database file could not be made: {0}")]
+    File(#[from] std::io::Error),
+    #[error("MOORING_ENCRYPTION_KEY is not the key that this database was sealed with")]
+    WrongKey,
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error("another connection of this tenant has that name")]
+    NameTaken,
+    #[error("row {row} of {table} cannot be read: {cause}")]
+    Row { table: &'static str, row: String, cause: String },
+}
+
+/// The database and the keyring that opens its sealed columns.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    keyring: Arc<Keyring>,
+    watchers: Arc<RwLock<Vec<Watcher>>>,
+}
+
+impl Store {
+    /// Opens the database, brings its schema up to date, and refuses a keyring that does not open it.
+    pub async fn open(location: &Location, keyring: Arc<Keyring>) -> Result<Self, StoreError> {
+        let db = match location {
+            Location::Sqlite(file) => Db::open_sqlite(file).await?,
+            Location::Postgres(url) => Db::open_postgres(url).await?,
+        };
+        let store = Self { db, keyring, watchers: Arc::default() };
+        store.prove_key().await?;
+        Ok(store)
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        on!(self.db, read, |pool| sqlx::query("select now from clock").execute(pool).await?.rows_affected());
+        Ok(())
+    }
+
+    /// Closes every connection to the database.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The people who sign in to the pages, and the one-time link that makes the first of them.
+
+use super::{
+    Store, StoreError,
+    db::{in_transaction, on},
+    events::{append_event, event},
+    rows::{Reader, micros},
+};
+use crate::{
+    domain::{Actor, EventKind, OperatorId},
+    vault::Digest,
+};
+use time::OffsetDateTime;
+
+/// A person who signs in to the pages.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    pub id: OperatorId,
+    pub email: String,
+    pub password_hash: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct OperatorRow {
+    operator_id: String,
+    email: String,
+    password_hash: String,
+}
+
+impl TryFrom<OperatorRow> for Operator {
+    type Error = StoreError;
+
+    fn try_from(row: OperatorRow) -> Result<Self, StoreError> {
+        let id = Reader { table: "operators", row: &row.operator_id }.word(&row.operator_id)?;
+        Ok(Self { id, email: row.email, password_hash: row.password_hash })
+    }
+}
+
+impl Store {
+    pub async fn count_operators(&self) -> Result<i64, StoreError> {
+        Ok(on!(self.db, read, |pool| sqlx::query_scalar("select count(*) from operators").fetch_one(pool).await?))
+    }
+
+    /// Adds an operator; `false` if the address is taken.
+    pub async fn add_operator(
+        &self,
+        operator: &Operator,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
+        let told = event(EventKind::OperatorAdded, at, &operator.email, None, actor);
+        Ok(in_transaction!(self.db, |tx| {
+            let added = sqlx::query(
+                "insert into operators (operator_id, email, password_hash, created_at)
+                 values ($1, $2, $3, $4)
+                 on conflict do nothing",
+            )
+            .bind(operator.id.to_string())
+            .bind(&operator.email)
+            .bind(&operator.password_hash)
+            .bind(micros(at))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if added == 1 {
+                append_event!(tx, &told);
+            }
+            added == 1
+        }))
+    }
+
+    /// Replaces a password and ends every session; `false` if nobody has that address.
+    pub async fn reset_password(
+        &self,
+        email: &str,
+        password_hash: &str,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
+        let told = event(EventKind::PasswordReset, at, email, None, actor);
+        Ok(in_transaction!(self.db, |tx| {
+            let changed = sqlx::query("update operators set password_hash = $2 where email = $1")
+                .bind(email)
+                .bind(password_hash)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+            if changed == 1 {
+                sqlx::query("delete from sessions").execute(&mut *tx).await?;
+                append_event!(tx, &told);
+            }
+            changed == 1
+        }))
+    }
+
+    pub async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>, StoreError> {
+        let row: Option<OperatorRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select operator_id, email, password_hash from operators where email = $1"
+        )
+        .bind(email)
+        .fetch_optional(pool)
+        .await?);
+        row.map(Operator::try_from).transpose()
+    }
+
+    pub async fn operator(&self, id: OperatorId) -> Result<Option<Operator>, StoreError> {
+        let row: Option<OperatorRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select operator_id, email, password_hash from operators where operator_id = $1"
+        )
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?);
+        row.map(Operator::try_from).transpose()
+    }
+
+    pub async fn add_setup_link(&self, token: &Digest, at: OffsetDateTime) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(
+            "insert into setup_links (token_hash, created_at) values ($1, $2)"
+        )
+        .bind(token)
+        .bind(micros(at))
+        .execute(pool)
+        .await?
+        .rows_affected());
+        Ok(())
+    }
+
+    pub async fn is_setup_link(&self, token: &Digest) -> Result<bool, StoreError> {
+        let found: i64 = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select count(*) from setup_links where token_hash = $1"
+        )
+        .bind(token)
+        .fetch_one(pool)
+        .await?);
+        Ok(found == 1)
+    }
+
+    /// Spends a setup link on the first operator. `false`: the link is not good, or somebody was first.
+    pub async fn finish_setup(
+        &self,
+        token: &Digest,
+        operator: &Operator,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let told = event(EventKind::OperatorAdded, at, &operator.email, None, &Actor::Operator(operator.email.clone()));
+        Ok(in_transaction!(self.db, |tx| {
+            let spent = sqlx::query("delete from setup_links where token_hash = $1")
+                .bind(token)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+            let there: i64 =
+                sqlx::query_scalar("select count(*) from operators").fetch_one(&mut *tx).await?;
+            let first = spent == 1 && there == 0;
+            if first {
+                sqlx::query(
+                    "insert into operators (operator_id, email, password_hash, created_at)
+                     values ($1, $2, $3, $4)",
+                )
+                .bind(operator.id.to_string())
+                .bind(&operator.email)
+                .bind(&operator.password_hash)
+                .bind(micros(at))
+                .execute(&mut *tx)
+                .await?;
+                sqlx::query("delete from setup_links").execute(&mut *tx).await?;
+                append_event!(tx, &told);
+            }
+            first
+        }))
+    }
+}

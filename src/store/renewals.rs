@@ -1,0 +1,165 @@
+//! The journal of renewals: an entry is committed before a provider is asked and closed after.
+//!
+//! An entry without an outcome tells of a crash. The provider's answer is sealed into it before anybody
+//! tries to understand it.
+
+use super::{
+    Store, StoreError,
+    db::on,
+    rows::{Reader, micros},
+};
+use crate::{
+    domain::{Connection, ConnectionId, RenewalId, RenewalKind, words},
+    vault::Binding,
+};
+use time::OffsetDateTime;
+
+words! {
+    /// Why a renewal was started.
+    pub enum RenewalCause {
+        /// The worker, ahead of the end.
+        Due = "due",
+        /// A caller asked for a token that does not last.
+        HandOut = "hand_out",
+        /// A caller saw the token refused.
+        Refused = "refused",
+        /// Somebody asked for it.
+        Requested = "requested",
+    }
+}
+
+words! {
+    /// How a renewal ended.
+    pub enum RenewalOutcome {
+        Renewed = "renewed",
+        Rejected = "rejected",
+        Unavailable = "unavailable",
+        Misconfigured = "misconfigured",
+        Uncertain = "uncertain",
+        /// A newer credential, or the end of the connection, came in between.
+        Superseded = "superseded",
+    }
+}
+
+/// One entry of the journal.
+#[derive(Clone, Debug)]
+pub struct RenewalRecord {
+    pub id: RenewalId,
+    pub generation: i64,
+    pub renewal: RenewalKind,
+    pub cause: RenewalCause,
+    pub started_at: OffsetDateTime,
+    pub finished_at: Option<OffsetDateTime>,
+    pub outcome: Option<RenewalOutcome>,
+    pub detail: Option<String>,
+}
+
+/// Closes an entry. A good answer is kept in the credential by then, so the sealed copy goes; one that
+/// was not understood stays.
+pub(super) const FINISH: &str = "update renewals
+    set finished_at = $2, outcome = $3, detail = $4,
+        answer = case when $3 in ('renewed', 'rejected') then null else answer end
+  where renewal_id = $1";
+
+#[derive(sqlx::FromRow)]
+struct RenewalRow {
+    renewal_id: String,
+    generation: i64,
+    renewal: String,
+    cause: String,
+    started_at: i64,
+    finished_at: Option<i64>,
+    outcome: Option<String>,
+    detail: Option<String>,
+}
+
+impl TryFrom<RenewalRow> for RenewalRecord {
+    type Error = StoreError;
+
+    fn try_from(row: RenewalRow) -> Result<Self, StoreError> {
+        let read = Reader { table: "renewals", row: &row.renewal_id };
+        Ok(Self {
+            id: read.word(&row.renewal_id)?,
+            generation: row.generation,
+            renewal: read.word(&row.renewal)?,
+            cause: read.word(&row.cause)?,
+            started_at: read.instant(row.started_at)?,
+            finished_at: read.instant_if_any(row.finished_at)?,
+            outcome: row.outcome.as_deref().map(|o| read.word(o)).transpose()?,
+            detail: row.detail,
+        })
+    }
+}
+
+impl Store {
+    /// Opens an entry before anything is sent. If this fails, nothing may be sent: the answer could
+    /// not be kept either.
+    pub async fn begin_renewal(
+        &self,
+        connection: &Connection,
+        cause: RenewalCause,
+        at: OffsetDateTime,
+    ) -> Result<RenewalId, StoreError> {
+        let id = RenewalId::fresh();
+        on!(self.db, write, |pool| sqlx::query(
+            "insert into renewals (renewal_id, connection_id, generation, renewal, cause, started_at)
+             values ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(id.to_string())
+        .bind(connection.id.to_string())
+        .bind(connection.credential.generation)
+        .bind(connection.credential.renewal.as_str())
+        .bind(cause.as_str())
+        .bind(micros(at))
+        .execute(pool)
+        .await?
+        .rows_affected());
+        Ok(id)
+    }
+
+    /// Seals the provider's raw answer into the entry.
+    pub async fn keep_answer(
+        &self,
+        connection: &Connection,
+        attempt: RenewalId,
+        answer: &[u8],
+    ) -> Result<(), StoreError> {
+        let row = attempt.to_string();
+        let bound = Binding {
+            table: "renewals",
+            row: &row,
+            field: "answer",
+            base_url: connection.base_url.as_str(),
+            generation: connection.credential.generation,
+        };
+        on!(self.db, write, |pool| sqlx::query("update renewals set answer = $2 where renewal_id = $1")
+            .bind(&row)
+            .bind(self.keyring.seal(answer, bound))
+            .execute(pool)
+            .await?
+            .rows_affected());
+        Ok(())
+    }
+
+    /// The renewals of a connection, newest first, older than `before`.
+    pub async fn list_renewals(
+        &self,
+        id: ConnectionId,
+        before: Option<RenewalId>,
+        limit: i64,
+    ) -> Result<Vec<RenewalRecord>, StoreError> {
+        let rows: Vec<RenewalRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select renewal_id, generation, renewal, cause, started_at, finished_at, outcome, detail
+               from renewals
+              where connection_id = $1 and ($2 = '' or renewal_id < $2)
+              order by renewal_id desc
+              limit $3",
+        )
+        .bind(id.to_string())
+        .bind(before.map(|b| b.to_string()).unwrap_or_default())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?);
+        rows.into_iter().map(RenewalRecord::try_from).collect()
+    }
+}

@@ -1,0 +1,200 @@
+//! Ended connections: gone at once, while the provider is told to kill the token until it has heard.
+
+use super::{
+    Held, Store, StoreError,
+    db::{in_transaction, on},
+    events::{append_event, event},
+    rows::{Reader, micros},
+};
+use crate::{
+    domain::{Actor, BaseUrl, Change, ConnectionId, Credential, EventKind, Renewal, RevocationId, Secret, words},
+    vault::Binding,
+};
+use time::OffsetDateTime;
+
+words! {
+    /// What kind of token is to be revoked (RFC 7009 section 2.1).
+    pub enum TokenHint {
+        RefreshToken = "refresh_token",
+        AccessToken = "access_token",
+    }
+}
+
+/// A token that its provider has still to be told to kill.
+#[derive(Debug)]
+pub struct OwedRevocation {
+    pub id: RevocationId,
+    pub connection: ConnectionId,
+    pub integration: Option<String>,
+    pub provider: String,
+    pub base_url: BaseUrl,
+    pub hint: TokenHint,
+    pub token: Secret,
+    pub attempts: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct RevocationRow {
+    revocation_id: String,
+    connection_id: String,
+    integration: Option<String>,
+    provider: String,
+    base_url: String,
+    hint: String,
+    token: Vec<u8>,
+    attempts: i64,
+}
+
+const OWE: &str = "insert into revocations (revocation_id, connection_id, integration, provider, base_url, hint,
+                                            token, attempts, next_attempt_at, created_at)
+     values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8)";
+
+macro_rules! owe {
+    ($store:expr, $executor:expr, $held:expr, $at:expr) => {{
+        let held: &Held = $held;
+        let id = RevocationId::fresh().to_string();
+        let (hint, token) = to_revoke(&held.credential);
+        let base_url = held.connection.base_url.as_str();
+        let sealed = $store.keyring.seal(token.expose().as_bytes(), binding(&id, base_url));
+        sqlx::query(OWE)
+            .bind(id)
+            .bind(held.connection.id.to_string())
+            .bind(held.connection.integration.as_deref())
+            .bind(&held.connection.provider)
+            .bind(base_url)
+            .bind(hint.as_str())
+            .bind(sealed)
+            .bind(micros($at))
+            .execute($executor)
+            .await?
+    }};
+}
+
+impl Store {
+    /// Ends a connection. With `revoke` its token is owed to the provider from the same moment on.
+    /// `false`: it was gone, or its credential changed since it was read.
+    pub async fn disconnect(
+        &self,
+        held: &Held,
+        revoke: bool,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
+        let was = &held.connection;
+        let mut told = event(EventKind::Disconnected, at, was.id, was.tenant.as_deref(), actor);
+        told.detail = Some(was.name.clone());
+        let ended = in_transaction!(self.db, |tx| {
+            let ended = sqlx::query(
+                "delete from connections
+                  where connection_id = $1
+                    and $2 = (select generation from credentials where connection_id = $1)",
+            )
+            .bind(was.id.to_string())
+            .bind(was.credential.generation)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if ended == 1 {
+                if revoke {
+                    owe!(self, &mut *tx, held, at);
+                }
+                append_event!(tx, &told);
+            }
+            ended == 1
+        });
+        self.tell(&Change::Connection(was.id));
+        Ok(ended)
+    }
+
+    /// Owes a revocation of a token that is no connection's (any more).
+    pub async fn owe_revocation(&self, held: &Held, at: OffsetDateTime) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| owe!(self, pool, held, at).rows_affected());
+        Ok(())
+    }
+
+    /// Revocations whose next attempt has come. Each is put off by `hold` at once, so that two replicas
+    /// do not take the same one.
+    pub async fn take_revocations(
+        &self,
+        now: OffsetDateTime,
+        hold: time::Duration,
+        limit: i64,
+    ) -> Result<Vec<OwedRevocation>, StoreError> {
+        let rows: Vec<RevocationRow> = on!(self.db, write, |pool| sqlx::query_as(
+            "update revocations set attempts = attempts + 1, next_attempt_at = $2
+              where next_attempt_at <= $1
+                and revocation_id in (
+                    select revocation_id from revocations
+                     where next_attempt_at <= $1
+                     order by next_attempt_at
+                     limit $3)
+             returning revocation_id, connection_id, integration, provider, base_url, hint, token, attempts",
+        )
+        .bind(micros(now))
+        .bind(micros(now + hold))
+        .bind(limit)
+        .fetch_all(pool)
+        .await?);
+        rows.into_iter().map(|row| self.owed(&row)).collect()
+    }
+
+    fn owed(&self, row: &RevocationRow) -> Result<OwedRevocation, StoreError> {
+        let read = Reader { table: "revocations", row: &row.revocation_id };
+        Ok(OwedRevocation {
+            id: read.word(&row.revocation_id)?,
+            connection: read.word(&row.connection_id)?,
+            integration: row.integration.clone(),
+            provider: row.provider.clone(),
+            base_url: BaseUrl::parse_configured(&row.base_url).map_err(|e| read.error(e))?,
+            hint: read.word(&row.hint)?,
+            token: self.keyring.open_secret(&row.token, binding(&row.revocation_id, &row.base_url))?,
+            attempts: row.attempts,
+        })
+    }
+
+    /// Tries an owed revocation again at `at`.
+    pub async fn put_off_revocation(&self, id: RevocationId, at: OffsetDateTime) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(
+            "update revocations set next_attempt_at = $2 where revocation_id = $1"
+        )
+        .bind(id.to_string())
+        .bind(micros(at))
+        .execute(pool)
+        .await?
+        .rows_affected());
+        Ok(())
+    }
+
+    /// Strikes a revocation off: the provider confirmed it (`detail` is `None`), or never will.
+    pub async fn settle_revocation(
+        &self,
+        owed: &OwedRevocation,
+        detail: Option<String>,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let kind = if detail.is_none() { EventKind::Revoked } else { EventKind::RevocationFailed };
+        let mut told = event(kind, at, owed.connection, None, &Actor::Mooring);
+        told.detail = detail;
+        in_transaction!(self.db, |tx| {
+            sqlx::query("delete from revocations where revocation_id = $1")
+                .bind(owed.id.to_string())
+                .execute(&mut *tx)
+                .await?;
+            append_event!(tx, &told);
+        });
+        Ok(())
+    }
+}
+
+/// The refresh token where there is one: it takes the whole grant with it, also after the access token
+/// ended, when revoking the access token would do nothing.
+fn to_revoke(credential: &Credential) -> (TokenHint, &Secret) {
+    match &credential.renewal {
+        Renewal::Refresh(token) => (TokenHint::RefreshToken, token),
+        Renewal::SelfRotate | Renewal::Manual => (TokenHint::AccessToken, &credential.access_token),
+    }
+}
+
+fn binding<'a>(row: &'a str, base_url: &'a str) -> Binding<'a> {
+    Binding { table: "revocations", row, field: "token", base_url, generation: 1 }
+}

@@ -1,0 +1,80 @@
+//! Operators' sessions, kept under the hash of their id: a stolen database holds no usable cookie.
+
+use super::{Store, StoreError, db::on, rows::micros};
+use time::OffsetDateTime;
+
+impl Store {
+    /// `false`: a session with that id is there already.
+    pub async fn create_session(
+        &self,
+        id_hash: &[u8],
+        data: &str,
+        expires_at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        Ok(on!(self.db, write, |pool| sqlx::query(
+            "insert into sessions (id_hash, data, expires_at) values ($1, $2, $3) on conflict do nothing"
+        )
+        .bind(id_hash)
+        .bind(data)
+        .bind(micros(expires_at))
+        .execute(pool)
+        .await?
+        .rows_affected())
+            == 1)
+    }
+
+    /// Updates only: a slow request must not bring back a session that a sign-out deleted meanwhile.
+    pub async fn save_session(
+        &self,
+        id_hash: &[u8],
+        data: &str,
+        expires_at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(
+            "update sessions set data = $2, expires_at = $3 where id_hash = $1"
+        )
+        .bind(id_hash)
+        .bind(data)
+        .bind(micros(expires_at))
+        .execute(pool)
+        .await?
+        .rows_affected());
+        Ok(())
+    }
+
+    /// The data and the end of a session that has not ended, in microseconds since 1970.
+    pub async fn load_session(
+        &self,
+        id_hash: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Option<(String, i64)>, StoreError> {
+        Ok(on!(self.db, read, |pool| sqlx::query_as(
+            "select data, expires_at from sessions where id_hash = $1 and expires_at > $2"
+        )
+        .bind(id_hash)
+        .bind(micros(now))
+        .fetch_optional(pool)
+        .await?))
+    }
+
+    pub async fn delete_session(&self, id_hash: &[u8]) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query("delete from sessions where id_hash = $1")
+            .bind(id_hash)
+            .execute(pool)
+            .await?
+            .rows_affected());
+        Ok(())
+    }
+
+    /// Forgets what has ended: sessions, and authorizations an hour after their time.
+    pub async fn sweep(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| {
+            sqlx::query("delete from sessions where expires_at <= $1").bind(micros(now)).execute(pool).await?;
+            sqlx::query("delete from authorizations where expires_at <= $1")
+                .bind(micros(now - time::Duration::HOUR))
+                .execute(pool)
+                .await?;
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! One known value, sealed: a wrong key is found at start, before it can seal anything.
+
+use super::{Store, StoreError, db::on};
+use crate::vault::Binding;
+
+const KNOWN: &[u8] = b"mooring";
+const BINDING: Binding<'static> =
+    Binding { table: "vault_canary", row: "1", field: "sealed", base_url: "", generation: 1 };
+
+impl Store {
+    pub(super) async fn prove_key(&self) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(
+            "insert into vault_canary (canary_id, sealed) values (1, $1) on conflict do nothing"
+        )
+        .bind(self.keyring.seal(KNOWN, BINDING))
+        .execute(pool)
+        .await?
+        .rows_affected());
+        let sealed: Vec<u8> = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select sealed from vault_canary where canary_id = 1"
+        )
+        .fetch_one(pool)
+        .await?);
+        match self.keyring.open(&sealed, BINDING) {
+            Ok(known) if &*known == KNOWN => Ok(()),
+            _ => Err(StoreError::WrongKey),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Seals and opens what must not be read from the database, and makes the secrets that are our own.
+//!
+//! Knows no table: a caller says what a ciphertext is bound to, and gets a `Secret` back or an error.
+
+mod api_key;
+mod keyring;
+mod password;
+mod ticket;
+
+pub use api_key::{ApiKeyParts, ApiKeySecret, parse_api_key};
+pub use keyring::{Binding, KEY_BYTES, Keyring, VaultError, generate_key};
+pub use password::{hash_password, verify_password};
+pub use ticket::{Digest, Ticket, digest};
