@@ -1,4 +1,12 @@
 //! Mooring: a self-hosted OAuth 2.0 connection broker.
+pub mod config;
+pub mod connect;
+pub mod disconnect;
 pub mod domain;
+pub mod handout;
+pub mod health;
+pub mod outbound;
+pub mod providers;
+pub mod renewal;
 pub mod store;
 pub mod vault;

@@ -69,7 +69,11 @@ impl Seen {
         Self {
             method: call.method.to_string(),
             path_and_query: call.target.clone(),
-            headers: call.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+            headers: call
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+                .collect(),
             body: text(&call.body),
         }
     }

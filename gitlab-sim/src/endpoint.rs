@@ -127,7 +127,9 @@ impl Endpoint {
         match self {
             Self::TokenSelf | Self::RevokeSelf | Self::Associations => None,
             Self::User | Self::Version | Self::Metadata => Some(&["read_user", "api", "read_api"]),
-            Self::RotateSelf | Self::RotateProjectToken | Self::RotateGroupToken => Some(&["api", "self_rotate"]),
+            Self::RotateSelf | Self::RotateProjectToken | Self::RotateGroupToken => {
+                Some(&["api", "self_rotate"])
+            }
             Self::HookCreate | Self::HookDelete => Some(&["api"]),
             _ => Some(&["api", "read_api"]),
         }
@@ -162,7 +164,10 @@ fn only(method: &Method, wanted: &Method, endpoint: Endpoint) -> Endpoint {
 }
 
 fn either(method: &Method, choices: &[(Method, Endpoint)]) -> Endpoint {
-    choices.iter().find(|(wanted, _)| wanted == method).map_or(Endpoint::WrongMethod, |(_, endpoint)| *endpoint)
+    choices
+        .iter()
+        .find(|(wanted, _)| wanted == method)
+        .map_or(Endpoint::WrongMethod, |(_, endpoint)| *endpoint)
 }
 
 impl fmt::Display for Endpoint {

@@ -115,7 +115,9 @@ impl Faults {
     pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Obstacle> {
         let places = [endpoint, Endpoint::Any];
         let queued = places.iter().find_map(|place| self.once.get_mut(place)?.pop_front());
-        queued.or_else(|| places.iter().find_map(|place| self.standing.get(place).cloned().map(Obstacle::Fault)))
+        queued.or_else(|| {
+            places.iter().find_map(|place| self.standing.get(place).cloned().map(Obstacle::Fault))
+        })
     }
 }
 

@@ -26,7 +26,7 @@ impl Default for Options {
         Self {
             base_path: String::new(),
             version: Version::V19_1,
-            access_token_life: Duration::from_secs(7200),
+            access_token_life: Duration::from_hours(2),
             external_url: None,
             rate_limit_headers: false,
             token_prefix: "glpat-".to_owned(),

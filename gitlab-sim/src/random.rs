@@ -16,7 +16,10 @@ pub(crate) fn hex32() -> String {
 
 /// The 20 characters after the prefix of a classic personal access token.
 pub(crate) fn token_tail() -> String {
-    rand::random::<[u8; 20]>().iter().map(|byte| char::from(TOKEN_CHARACTERS[usize::from(byte % 64)])).collect()
+    rand::random::<[u8; 20]>()
+        .iter()
+        .map(|byte| char::from(TOKEN_CHARACTERS[usize::from(byte % 64)]))
+        .collect()
 }
 
 /// Lowercase hexadecimal.

@@ -1,9 +1,9 @@
 //! `BaseUrl`: where an installation of a provider answers, parsed once and canonical from then on.
 //!
-//! The rule it guards: what is written differently from what it means is refused, never repaired. URL parsers remove
-//! tabs, turn `\` into `/` and read `0x7f.1` as an address, each in its own way, so the text is judged *before* it is
-//! parsed, and every request is built from the canonical form. Whether an address may be reached is not asked here;
-//! that is the question of the outbound guard.
+//! The rule it guards: what is written differently from what it means is refused, never repaired. URL parsers
+//! remove tabs, turn `\` into `/` and read `0x7f.1` as an address, each in its own way, so the text is judged
+//! *before* it is parsed, and every request is built from the canonical form. Whether an address may be
+//! reached is not asked here; that is the question of the outbound guard.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,14 +16,15 @@ mod tests;
 
 /// The base URL of an installation: scheme, host, port and an optional subpath, without a trailing slash.
 ///
-/// Two base URLs are equal exactly when they lead to the same place: `https://GitLab.com:443/` is `https://gitlab.com`.
+/// Two base URLs are equal exactly when they lead to the same place: `https://GitLab.com:443/` is
+/// `https://gitlab.com`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
     url: Url,
 }
 
-/// Why a text is not a base URL. Each sentence is for the person who typed it and never repeats what they typed,
-/// because that may hold a password.
+/// Why a text is not a base URL. Each sentence is for the person who typed it and never repeats what they
+/// typed, because that may hold a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum BaseUrlError {
     #[error("Enter the base URL, for example https://gitlab.example.com.")]
@@ -36,7 +37,9 @@ pub enum BaseUrlError {
     ControlCharacter,
     #[error("Replace the backslashes in the base URL with slashes.")]
     Backslash,
-    #[error("Start the base URL with https:// and the host name. An operator can configure an installation without TLS.")]
+    #[error(
+        "Start the base URL with https:// and the host name. An operator can configure an installation without TLS."
+    )]
     NotHttps,
     #[error("Start the base URL with https:// or http:// and the host name.")]
     NotHttp,
@@ -52,27 +55,39 @@ pub enum BaseUrlError {
     HostPercent,
     #[error("The host name holds a *. Enter the name of one host.")]
     HostWildcard,
-    #[error("The host name holds letters outside a-z, and some look like others. Check it, and ask an operator to configure this installation by its ASCII name.")]
+    #[error(
+        "The host name holds letters outside a-z, and some look like others. Check it, and ask an operator to configure this installation by its ASCII name."
+    )]
     HostNotAscii,
-    #[error("The host name is in punycode (xn--), which can look like another name once displayed. Ask an operator to configure this installation.")]
+    #[error(
+        "The host name is in punycode (xn--), which can look like another name once displayed. Ask an operator to configure this installation."
+    )]
     HostPunycode,
     #[error("The host name has two dots in a row or starts with a dot. Correct it.")]
     HostEmptyLabel,
     #[error("Remove the dot at the end of the host name.")]
     HostTrailingDot,
-    #[error("The host looks like a number. Enter a host name, or an IPv4 address as four decimal numbers such as 192.0.2.10.")]
+    #[error(
+        "The host looks like a number. Enter a host name, or an IPv4 address as four decimal numbers such as 192.0.2.10."
+    )]
     HostNumeric,
-    #[error("The IPv6 address is not valid. Enter it in brackets and without a zone, such as https://[2001:db8::10].")]
+    #[error(
+        "The IPv6 address is not valid. Enter it in brackets and without a zone, such as https://[2001:db8::10]."
+    )]
     HostIpv6,
     #[error("The host name is not valid. Use letters, digits, hyphens and dots.")]
     HostInvalid,
     #[error("The port is not valid. Enter a number from 1 to 65535, or leave it out.")]
     Port,
-    #[error("Use port 443 or a port from 1024 up. An operator can configure an installation on another port.")]
+    #[error(
+        "Use port 443 or a port from 1024 up. An operator can configure an installation on another port."
+    )]
     PortPrivileged,
     #[error("Remove . and .. from the path of the base URL.")]
     PathDots,
-    #[error("The path of the base URL may hold letters, digits, - . _ ~ + and single slashes. Enter only the path under which the installation answers.")]
+    #[error(
+        "The path of the base URL may hold letters, digits, - . _ ~ + and single slashes. Enter only the path under which the installation answers."
+    )]
     PathInvalid,
 }
 
@@ -154,10 +169,11 @@ impl BaseUrl {
 
     /// The URL of one of our own fixed paths, such as `api/v4/user`, below the base URL and its subpath.
     ///
-    /// `path` is a path only: a query is added with [`Url::query_pairs_mut`]. Whatever `path` holds, the result stays
-    /// below the base URL; `%2F` is kept as it is.
+    /// `path` is a path only: a query is added with [`Url::query_pairs_mut`]. Whatever `path` holds, the
+    /// result stays below the base URL; `%2F` is kept as it is.
     pub fn join(&self, path: &str) -> Url {
-        // The parser drops control characters and reads `\` as `/`, so both are handled before dots are looked for.
+        // The parser drops control characters and reads `\` as `/`, so both are handled before dots are
+        // looked for.
         let visible: String = path.chars().filter(|c| !c.is_control()).collect();
         let segments = visible.split(['/', '\\']).filter(|s| !s.is_empty() && !is_dot_segment(s));
         let mut below = self.url.path().trim_end_matches('/').to_owned();

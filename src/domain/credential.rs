@@ -52,6 +52,24 @@ impl RenewalKind {
     }
 }
 
+/// When credentials that renew themselves are renewed.
+#[derive(Clone, Copy, Debug)]
+pub struct Tending {
+    /// Renew when less than this is left.
+    pub before: Duration,
+}
+
+impl Tending {
+    /// When to renew this credential: `before` its end, but never in the first half of its life, and up to a
+    /// fifth of that later, so that those made together are not renewed together. `chance` is in [0, 1).
+    /// `None`: nothing renews it.
+    pub fn renew_at(self, credential: &Credential, chance: f64) -> Option<OffsetDateTime> {
+        let end = credential.expires_at.filter(|_| credential.renewal.kind().renews_itself())?;
+        let lead = self.before.min((end - credential.obtained_at) / 2);
+        Some(end - lead * (1.0 - 0.2 * chance))
+    }
+}
+
 /// Whether a token that ends at `expires_at` is still good `margin` after `now`.
 pub fn lasts(expires_at: Option<OffsetDateTime>, now: OffsetDateTime, margin: Duration) -> bool {
     expires_at.is_none_or(|end| end - now > margin)
@@ -69,5 +87,39 @@ mod tests {
         assert!(!lasts(end, datetime!(2027-01-31 0:00 UTC), Duration::ZERO));
         assert!(!lasts(end, datetime!(2027-01-30 23:59:30 UTC), Duration::seconds(60)));
         assert!(lasts(None, datetime!(2099-01-01 0:00 UTC), Duration::days(9)));
+    }
+
+    const START: OffsetDateTime = datetime!(2027-01-01 12:00 UTC);
+    const TENDING: Tending = Tending { before: Duration::minutes(10) };
+
+    fn refreshable(life: Duration) -> Credential {
+        Credential {
+            access_token: Secret::new("a"),
+            obtained_at: START,
+            expires_at: Some(START + life),
+            scopes: Scopes::default(),
+            renewal: Renewal::Refresh(Secret::new("r")),
+        }
+    }
+
+    #[test]
+    fn a_two_hour_token_is_renewed_in_its_last_ten_minutes() {
+        let token = refreshable(Duration::hours(2));
+        let ten_left = START + Duration::minutes(110);
+        assert_eq!(TENDING.renew_at(&token, 0.0), Some(ten_left));
+        let late = TENDING.renew_at(&token, 0.999).unwrap();
+        assert!(late > ten_left && late < ten_left + Duration::minutes(3));
+    }
+
+    #[test]
+    fn a_short_token_lives_half_its_life() {
+        let token = refreshable(Duration::seconds(30));
+        assert_eq!(TENDING.renew_at(&token, 0.0), Some(START + Duration::seconds(15)));
+    }
+
+    #[test]
+    fn what_a_person_renews_is_never_due() {
+        let pasted = Credential { renewal: Renewal::Manual, ..refreshable(Duration::hours(2)) };
+        assert_eq!(TENDING.renew_at(&pasted, 0.0), None);
     }
 }

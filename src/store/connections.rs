@@ -7,7 +7,8 @@ use super::{
     rows::{Reader, json, micros, tenant_column, tenant_from},
 };
 use crate::domain::{
-    Actor, BaseUrl, Change, Connection, ConnectionId, CredentialFacts, EventKind, Failure, RenewalKind, Scopes,
+    Actor, BaseUrl, Change, Connection, ConnectionId, CredentialFacts, EventKind, Failure, Reason, RenewalKind,
+    Scopes,
     UseCaseCheck,
 };
 use std::collections::BTreeMap;
@@ -264,6 +265,34 @@ impl Store {
             }
         });
         self.tell(&Change::Connection(checked.id));
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Notes that a check could not be made. The credential stays as it is.
+    pub async fn note_failed_check(
+        &self,
+        was: &Connection,
+        code: Reason,
+        message: &str,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(
+            "update credentials
+                set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
+                    failure_attempts = failure_attempts + 1
+              where connection_id = $1 and generation = $2",
+        )
+        .bind(was.id.to_string())
+        .bind(was.credential.generation)
+        .bind(code.as_str())
+        .bind(message)
+        .bind(micros(at))
+        .execute(pool)
+        .await?
+        .rows_affected());
+        self.tell(&Change::Connection(was.id));
         Ok(())
     }
 }

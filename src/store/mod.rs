@@ -26,7 +26,7 @@ pub use credentials::{Held, NextCredential, RenewalFailure};
 pub use events::{LoggedEvent, Watcher};
 pub use operators::Operator;
 pub use renewals::{RenewalCause, RenewalOutcome, RenewalRecord};
-pub use revocations::{OwedRevocation, TokenHint};
+pub use revocations::{GivenUp, OwedRevocation, TokenHint};
 pub use usage::UsageCount;
 
 use crate::vault::{Keyring, VaultError};

@@ -7,7 +7,7 @@ use super::{
     rows::{Reader, micros},
 };
 use crate::{
-    domain::{Actor, BaseUrl, Change, ConnectionId, Credential, EventKind, Renewal, RevocationId, Secret, words},
+    domain::{Actor, BaseUrl, Change, Connection, ConnectionId, Credential, EventKind, Renewal, RevocationId, Secret, words},
     vault::Binding,
 };
 use time::OffsetDateTime;
@@ -49,18 +49,39 @@ const OWE: &str = "insert into revocations (revocation_id, connection_id, integr
                                             token, attempts, next_attempt_at, created_at)
      values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8)";
 
+/// A credential that nobody holds any more, and where it came from.
+pub struct GivenUp<'a> {
+    pub connection: ConnectionId,
+    pub integration: Option<&'a str>,
+    pub provider: &'a str,
+    pub base_url: &'a BaseUrl,
+    pub credential: &'a Credential,
+}
+
+impl<'a> GivenUp<'a> {
+    pub fn of(connection: &'a Connection, credential: &'a Credential) -> Self {
+        Self {
+            connection: connection.id,
+            integration: connection.integration.as_deref(),
+            provider: &connection.provider,
+            base_url: &connection.base_url,
+            credential,
+        }
+    }
+}
+
 macro_rules! owe {
-    ($store:expr, $executor:expr, $held:expr, $at:expr) => {{
-        let held: &Held = $held;
+    ($store:expr, $executor:expr, $given_up:expr, $at:expr) => {{
+        let given_up: &GivenUp<'_> = $given_up;
         let id = RevocationId::fresh().to_string();
-        let (hint, token) = to_revoke(&held.credential);
-        let base_url = held.connection.base_url.as_str();
+        let (hint, token) = to_revoke(given_up.credential);
+        let base_url = given_up.base_url.as_str();
         let sealed = $store.keyring.seal(token.expose().as_bytes(), binding(&id, base_url));
         sqlx::query(OWE)
             .bind(id)
-            .bind(held.connection.id.to_string())
-            .bind(held.connection.integration.as_deref())
-            .bind(&held.connection.provider)
+            .bind(given_up.connection.to_string())
+            .bind(given_up.integration)
+            .bind(given_up.provider)
             .bind(base_url)
             .bind(hint.as_str())
             .bind(sealed)
@@ -96,7 +117,7 @@ impl Store {
             .rows_affected();
             if ended == 1 {
                 if revoke {
-                    owe!(self, &mut *tx, held, at);
+                    owe!(self, &mut *tx, &GivenUp::of(was, &held.credential), at);
                 }
                 append_event!(tx, &told);
             }
@@ -107,8 +128,8 @@ impl Store {
     }
 
     /// Owes a revocation of a token that is no connection's (any more).
-    pub async fn owe_revocation(&self, held: &Held, at: OffsetDateTime) -> Result<(), StoreError> {
-        on!(self.db, write, |pool| owe!(self, pool, held, at).rows_affected());
+    pub async fn owe_revocation(&self, given_up: &GivenUp<'_>, at: OffsetDateTime) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| owe!(self, pool, given_up, at).rows_affected());
         Ok(())
     }
 

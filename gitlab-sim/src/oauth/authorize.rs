@@ -67,9 +67,7 @@ impl Asked {
              or unsupported authentication method.",
         )?;
         let redirect_uri = self.get("redirect_uri").filter(|uri| application.takes(uri));
-        let redirect_uri = redirect_uri
-            .ok_or("The redirect URI included is not valid.")?
-            .to_owned();
+        let redirect_uri = redirect_uri.ok_or("The redirect URI included is not valid.")?.to_owned();
         match self.get("response_type") {
             Some("code") => {}
             None => return Err(missing("response_type")),
@@ -89,7 +87,8 @@ impl Asked {
 
     /// Asked scopes must be among the application's; none asked means `api`.
     fn scopes(&self, application: &Application) -> Result<Vec<String>, String> {
-        let asked = if self.get("gl_auth_type") == Some("login") { Some("read_user") } else { self.get("scope") };
+        let asked =
+            if self.get("gl_auth_type") == Some("login") { Some("read_user") } else { self.get("scope") };
         let asked = asked.unwrap_or("api").split_whitespace();
         let scopes: Vec<String> = asked.map(str::to_owned).collect();
         if scopes.iter().all(|scope| application.scopes.contains(scope)) {
@@ -145,10 +144,12 @@ pub(crate) fn show(world: &mut World, call: &Call) -> Reply {
     };
     match asked.check(world) {
         Err(problem) => Reply::html(200, page::error(&problem)),
-        Ok(request) if request.application.trusted => match redirect(world, &asked, user, Decision::Authorize) {
-            Ok(location) => Reply::html(200, page::script_redirect(&location)),
-            Err(problem) => Reply::html(200, page::error(&problem)),
-        },
+        Ok(request) if request.application.trusted => {
+            match redirect(world, &asked, user, Decision::Authorize) {
+                Ok(location) => Reply::html(200, page::script_redirect(&location)),
+                Err(problem) => Reply::html(200, page::error(&problem)),
+            }
+        }
         Ok(request) => Reply::html(200, page::consent(world, &asked, &request, user)),
     }
 }
@@ -161,7 +162,8 @@ pub(crate) fn decide(world: &mut World, call: &Call) -> Reply {
         return Reply::html(200, page::error("Nobody is signed in: this GitLab has no users."));
     };
     world.signed_in = Some(user);
-    let decision = if call.param("_method") == Some("delete") { Decision::Cancel } else { Decision::Authorize };
+    let decision =
+        if call.param("_method") == Some("delete") { Decision::Cancel } else { Decision::Authorize };
     let form_post = asked.get("response_mode") == Some("form_post");
     match redirect(world, &asked, user, decision) {
         Ok(location) if form_post => Reply::html(200, page::form_post(&location)),
@@ -199,6 +201,14 @@ pub(crate) fn redirect(
         world.grants.insert(code, grant);
     }
     Ok(location)
+}
+
+impl World {
+    /// Decides as the user who is signed in.
+    pub(crate) fn decide(&mut self, asked: &Asked, decision: Decision) -> Result<String, String> {
+        let user = self.browser_user().ok_or("Nobody is signed in: this GitLab has no users.")?;
+        redirect(self, asked, user, decision)
+    }
 }
 
 impl Request<'_> {

@@ -1,4 +1,4 @@
-//! The discovery documents (RFC 8414 and OpenID Connect), with addresses made from `external_url`.
+//! The discovery documents (RFC 8414 and `OpenID` Connect), with addresses made from `external_url`.
 
 use crate::object::Object;
 use crate::reply::Reply;

@@ -29,6 +29,11 @@ pub(crate) fn answer(world: &mut World, endpoint: Endpoint, call: &Call) -> Opti
     Some(reply)
 }
 
+/// The page at the root.
+pub(crate) fn welcome(world: &World) -> Reply {
+    Reply::html(200, page::welcome(world))
+}
+
 /// An error of the token endpoint, in the words of RFC 6749 section 5.2.
 #[derive(Debug)]
 pub(crate) enum TokenError {

@@ -41,7 +41,7 @@ pub(crate) fn consent(world: &World, asked: &Asked, request: &Request<'_>, user:
          <label>Signed in as <select name=\"user\">{people}</select></label>\
          <div class=\"row\"><button class=\"yes\" type=\"submit\" id=\"authorize\">Authorize</button>\
          <button type=\"submit\" name=\"_method\" value=\"delete\" id=\"cancel\">Cancel</button></div></form>\
-         <p><small>This is a simulated GitLab. Nothing here leaves this computer.</small></p>"
+         <p><small>This is a simulated GitLab. It keeps everything in memory.</small></p>"
     );
     page("Authorize application", &body)
 }
@@ -55,8 +55,10 @@ pub(crate) fn error(problem: &str) -> String {
 pub(crate) fn script_redirect(location: &str) -> String {
     let quoted = serde_json::to_string(location).expect("text is JSON").replace('<', "\\u003c");
     let link = escape(location);
-    let body = format!("<p>Redirecting to <a href=\"{link}\">the application</a>…</p>\
-         <script>window.location.replace({quoted});</script>");
+    let body = format!(
+        "<p>Redirecting to <a href=\"{link}\">the application</a>…</p>\
+         <script>window.location.replace({quoted});</script>"
+    );
     page("Redirecting", &body)
 }
 
@@ -70,8 +72,10 @@ pub(crate) fn form_post(location: &str) -> String {
     }
     url.set_query(None);
     let action = escape(url.as_str());
-    let body = format!("<form method=\"post\" action=\"{action}\">{inputs}<button>Continue</button></form>\
-         <script>document.forms[0].submit();</script>");
+    let body = format!(
+        "<form method=\"post\" action=\"{action}\">{inputs}<button>Continue</button></form>\
+         <script>document.forms[0].submit();</script>"
+    );
     page("Redirecting", &body)
 }
 

@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use time::{Duration, OffsetDateTime};
 
-pub(crate) use oauth::{Application, Grant, OauthRow, RowEnd};
 pub use oauth::{App, OAuthPair};
+pub(crate) use oauth::{Application, Grant, OauthRow, RowEnd};
 pub(crate) use people::User;
 pub use people::{UserId, UserState};
 pub(crate) use places::{Group, Hook, Member, Project};
+pub(crate) use tokens::Kind;
 pub(crate) use tokens::Pat;
 pub use tokens::{MintedToken, ServiceOwner};
-pub(crate) use tokens::Kind;
 
 use crate::clock;
 use crate::counts::{Counts, Seen};
@@ -82,6 +82,16 @@ impl World {
 
     pub(crate) fn now(&self) -> OffsetDateTime {
         clock::now(self.offset)
+    }
+
+    /// Moves the clock forward.
+    pub(crate) fn advance(&mut self, seconds: u64) {
+        self.offset += Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2));
+    }
+
+    /// The life of OAuth access tokens from now on, refreshed ones too.
+    pub(crate) fn set_life(&mut self, seconds: u64) {
+        self.options.access_token_life = std::time::Duration::from_secs(seconds);
     }
 
     /// The next id; ids grow over all tables, so that a mix-up of two kinds shows.

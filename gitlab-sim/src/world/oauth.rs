@@ -128,6 +128,12 @@ impl World {
         self.by_refresh.get(token).copied().filter(|at| !self.rows[*at].gone)
     }
 
+    /// The refresh tokens that would be accepted now.
+    pub(crate) fn live_refresh_tokens(&self) -> Vec<String> {
+        let live = self.rows.iter().filter(|row| row.end.is_none() && !row.gone);
+        live.map(|row| row.refresh.clone()).collect()
+    }
+
     /// Revokes all tokens and codes that a user gave to an application.
     pub(crate) fn revoke_authorization(&mut self, user: UserId, client_id: &str) {
         for row in self.rows.iter_mut().filter(|row| row.user == user && row.client_id == client_id) {

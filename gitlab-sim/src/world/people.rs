@@ -77,7 +77,8 @@ impl UserState {
                  {links}/users/confirmation/new"
             ),
             Self::PasswordExpired => {
-                "Your password expired. Please access GitLab from a web browser to update your password.".to_owned()
+                "Your password expired. Please access GitLab from a web browser to update your password."
+                    .to_owned()
             }
             Self::Internal => "This action cannot be performed by internal users".to_owned(),
         };
@@ -118,7 +119,14 @@ impl World {
         self.insert_user(username, name, email, true, external)
     }
 
-    fn insert_user(&mut self, username: &str, name: &str, email: String, bot: bool, external: bool) -> UserId {
+    fn insert_user(
+        &mut self,
+        username: &str,
+        name: &str,
+        email: String,
+        bot: bool,
+        external: bool,
+    ) -> UserId {
         let (id, created_at) = (self.next_id(), self.now());
         let (username, name) = (username.to_owned(), name.to_owned());
         let user = User { id, username, name, email, state: UserState::Active, bot, external, created_at };

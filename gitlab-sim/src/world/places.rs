@@ -88,7 +88,9 @@ impl World {
     pub(crate) fn find_project(&self, reference: &str) -> Option<&Project> {
         match reference.parse() {
             Ok(id) => self.projects.get(&id),
-            Err(_) => self.projects.values().find(|project| project.full_path.eq_ignore_ascii_case(reference)),
+            Err(_) => {
+                self.projects.values().find(|project| project.full_path.eq_ignore_ascii_case(reference))
+            }
         }
     }
 

@@ -43,7 +43,8 @@ impl<'a> Parts<'a> {
         }
         refuse_odd_name(self.host)?;
         if looks_numeric(self.host) {
-            // The standard library reads exactly four decimal numbers and refuses leading zeros (octal elsewhere).
+            // The standard library reads exactly four decimal numbers and refuses leading zeros (octal
+            // elsewhere).
             let address = self.host.parse::<Ipv4Addr>();
             return address.map(Host::Ipv4).map_err(|_| BaseUrlError::HostNumeric);
         }
@@ -62,7 +63,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The subpath without a trailing slash, and without the `/api/v4` that people copy from the documentation.
+    /// The subpath without a trailing slash, and without the `/api/v4` that people copy from the
+    /// documentation.
     pub(super) fn path(&self) -> Result<&'a str, BaseUrlError> {
         let path = self.path.trim_end_matches('/');
         let path = path.strip_suffix("/api/v4").unwrap_or(path).trim_end_matches('/');
@@ -78,7 +80,9 @@ impl<'a> Parts<'a> {
 
     /// Whether a label is in punycode, behind which a look-alike can hide.
     pub(super) fn is_punycode(&self) -> bool {
-        self.host.split('.').any(|label| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--")))
+        self.host
+            .split('.')
+            .any(|label| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--")))
     }
 }
 
@@ -153,7 +157,8 @@ fn refuse_odd_name(host: &str) -> Result<(), BaseUrlError> {
     Ok(())
 }
 
-/// Whether a URL parser would try to read the host as an IPv4 address: its last label is a number, decimal or hex.
+/// Whether a URL parser would try to read the host as an IPv4 address: its last label is a number, decimal or
+/// hex.
 fn looks_numeric(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or(host).to_ascii_lowercase();
     let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));

@@ -20,7 +20,8 @@ fn rows() -> impl Iterator<Item = (&'static str, String, &'static str)> {
     TYPED_URLS.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let (row, rest) = line.split_once('|').unwrap();
         let (url, outcome) = rest.rsplit_once('|').unwrap();
-        let url = url.replace("<TAB>", "\t").replace("<LF>", "\n").replace("<CR>", "\r").replace("<NUL>", "\0");
+        let url =
+            url.replace("<TAB>", "\t").replace("<LF>", "\n").replace("<CR>", "\r").replace("<NUL>", "\0");
         (row, url, outcome)
     })
 }
@@ -81,7 +82,12 @@ fn a_subpath_is_kept_and_the_api_path_is_not() {
 
 #[test]
 fn an_operator_may_configure_what_a_user_may_not_type() {
-    for raw in ["http://localhost:8080", "http://10.0.0.1:22", "https://xn--gtlab-n2e.com", "https://git.internal:81"] {
+    for raw in [
+        "http://localhost:8080",
+        "http://10.0.0.1:22",
+        "https://xn--gtlab-n2e.com",
+        "https://git.internal:81",
+    ] {
         assert!(BaseUrl::parse_configured(raw).is_ok(), "{raw}");
         assert!(BaseUrl::parse_typed(raw).is_err(), "{raw}");
     }
@@ -157,7 +163,10 @@ fn join_keeps_the_subpath() {
     assert_eq!(base.join("api/v4/user").as_str(), "https://host.example/gitlab/api/v4/user");
     assert_eq!(base.join("/oauth/token").as_str(), "https://host.example/gitlab/oauth/token");
     assert_eq!(base.join("").as_str(), "https://host.example/gitlab");
-    assert_eq!(base.join("api/v4/projects/a%2Fb").as_str(), "https://host.example/gitlab/api/v4/projects/a%2Fb");
+    assert_eq!(
+        base.join("api/v4/projects/a%2Fb").as_str(),
+        "https://host.example/gitlab/api/v4/projects/a%2Fb"
+    );
     assert_eq!(typed("https://gitlab.com").join("api/v4/user").as_str(), "https://gitlab.com/api/v4/user");
 }
 

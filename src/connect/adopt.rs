@@ -1,0 +1,187 @@
+//! The access-token way: a person pastes a token, the provider says what it is.
+
+use super::{
+    Connect, ConnectError, Fields, Target,
+    establish::{Inspected as Found, Place},
+};
+use crate::{
+    domain::{
+        Account, Actor, BaseUrl, Connection, Credential, EventKind, Method, Renewal, RenewalKind, Secret, TokenKind,
+        UseCaseCheck,
+    },
+    providers::{InspectError, Inspection, check_use_cases},
+    store::ConnectionEdit,
+};
+
+/// A pasted token with what the person said about it.
+pub struct Pasted {
+    pub target: Target,
+    pub token: Secret,
+    pub token_kind: Option<TokenKind>,
+    pub renewal: RenewalKind,
+    pub fields: Fields,
+}
+
+/// A pasted token that is to take the place of another.
+pub struct Replacement {
+    pub token: Secret,
+    pub allow_different_account: bool,
+}
+
+/// What a token turned out to be, with every use case checked.
+pub struct Inspected {
+    pub base_url: BaseUrl,
+    pub found: Inspection,
+    pub checks: Vec<UseCaseCheck>,
+}
+
+impl Connect {
+    /// Where a target is, and whether it may be reached.
+    pub(super) fn place(&self, target: &Target) -> Result<Place, ConnectError> {
+        match target {
+            Target::Integration(id) => {
+                Ok(Place { instance: self.instances.configured(id)?, integration: Some(id.clone()) })
+            }
+            Target::BaseUrl(text) => self.typed_place(text),
+        }
+    }
+
+    /// A typed base URL that the operator configured is that integration: its trust and its addresses hold.
+    fn typed_place(&self, text: &str) -> Result<Place, ConnectError> {
+        let known = BaseUrl::parse_configured(text).ok().and_then(|url| self.instances.integration_at(&url).cloned());
+        if let Some(integration) = known {
+            return self.place(&Target::Integration(integration.id));
+        }
+        let instance = self.instances.typed(BaseUrl::parse_typed(text)?)?;
+        let url = instance.base_url.join("");
+        instance.http.check_literal(&url).map_err(|e| InspectError::Forbidden { message: e.to_string() })?;
+        Ok(Place { integration: None, instance })
+    }
+
+    /// Looks a token up and stores nothing.
+    pub async fn inspect(
+        &self,
+        target: &Target,
+        token: &Secret,
+        believed: Option<TokenKind>,
+    ) -> Result<Inspected, ConnectError> {
+        let place = self.place(target)?;
+        let api = self.provider.api();
+        let found = api.inspect(&place.instance, token, believed, self.clock.now()).await?;
+        let all: Vec<_> = self.use_cases.iter().collect();
+        let checks = check_use_cases(api, &place.instance, token, &found, &all).await?;
+        Ok(Inspected { base_url: place.base_url().clone(), found, checks })
+    }
+
+    /// Makes a connection of a pasted token.
+    pub async fn adopt(&self, pasted: Pasted, actor: &Actor) -> Result<Connection, ConnectError> {
+        let fields = pasted.fields.checked()?;
+        self.chosen(&fields.use_cases)?;
+        refuse_self_rotation(pasted.renewal)?;
+        let place = self.place(&pasted.target)?;
+        self.refuse_taken_name(&fields.name, fields.tenant.as_deref()).await?;
+        let now = self.clock.now();
+        let found = self.provider.api().inspect(&place.instance, &pasted.token, pasted.token_kind, now).await?;
+        let checks = self.checked(&place, &pasted.token, &found, &fields.use_cases, &fields.name).await?;
+        let credential = self.by_hand(pasted.token, &found);
+        let account = Found { found: &found, checks, method: Method::AccessToken };
+        self.establish(&place, fields, account, &credential, actor).await
+    }
+
+    /// Manual rotation: the new token is verified before the old one is dropped.
+    pub async fn replace(
+        &self,
+        was: &Connection,
+        replacement: Replacement,
+        actor: &Actor,
+    ) -> Result<Connection, ConnectError> {
+        if was.method == Method::OAuth {
+            return Err(ConnectError::MadeByOAuth);
+        }
+        let place = Place { integration: was.integration.clone(), instance: self.instances.of(was)? };
+        let now = self.clock.now();
+        let found = self.provider.api().inspect(&place.instance, &replacement.token, None, now).await?;
+        if !replacement.allow_different_account {
+            same_account(was.account.as_ref(), found.account.as_ref())?;
+        }
+        let checks = self.checked(&place, &replacement.token, &found, &was.use_cases, &was.name).await?;
+        let credential = self.by_hand(replacement.token, &found);
+        let account = Found { found: &found, checks, method: Method::AccessToken };
+        self.swap(was, account, &credential, (EventKind::Rotated, actor)).await
+    }
+
+    /// Changes what a person may change. New use cases are checked at the next check.
+    pub async fn edit(
+        &self,
+        was: &Connection,
+        fields: Fields,
+        renewal: Option<RenewalKind>,
+        actor: &Actor,
+    ) -> Result<(), ConnectError> {
+        let fields = fields.checked()?;
+        self.chosen(&fields.use_cases)?;
+        match renewal {
+            None | Some(RenewalKind::Manual) if was.method == Method::AccessToken => {}
+            None => {}
+            Some(RenewalKind::Refresh) if was.method == Method::OAuth => {}
+            Some(RenewalKind::SelfRotate) if was.method == Method::AccessToken => {
+                return Err(ConnectError::SelfRotationUnavailable);
+            }
+            Some(other) => {
+                let message = format!("A connection made by {} cannot renew by {other}.", was.method);
+                return Err(ConnectError::field("renewal", message));
+            }
+        }
+        let checks = was.checks.iter().filter(|c| fields.use_cases.contains(&c.use_case)).cloned().collect();
+        let edit = ConnectionEdit {
+            name: fields.name.clone(),
+            description: fields.description,
+            tags: fields.tags,
+            use_cases: fields.use_cases,
+            checks,
+            renewal: was.credential.renewal,
+        };
+        match self.store.edit_connection(was, &edit, self.clock.now(), actor).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ConnectError::Gone),
+            Err(crate::store::StoreError::NameTaken) => Err(ConnectError::NameTaken(fields.name)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn refuse_taken_name(&self, name: &str, tenant: Option<&str>) -> Result<(), ConnectError> {
+        let there = self.store.connections_named(name, Some(tenant.unwrap_or_default())).await?;
+        if there.is_empty() { Ok(()) } else { Err(ConnectError::NameTaken(name.to_owned())) }
+    }
+
+    fn by_hand(&self, access_token: Secret, found: &Inspection) -> Credential {
+        Credential {
+            access_token,
+            obtained_at: self.clock.now(),
+            expires_at: found.expires_at,
+            scopes: found.scopes.clone(),
+            renewal: Renewal::Manual,
+        }
+    }
+}
+
+/// Accounts are the same if their ids are. Where the provider does not say whose a token is, nothing can
+/// be compared, and a person must say that it is meant.
+pub(super) fn same_account(was: Option<&Account>, now: Option<&Account>) -> Result<(), ConnectError> {
+    let label = |account: Option<&Account>| account.map_or_else(|| "an unknown account".to_owned(), Account::label);
+    match (was, now) {
+        (Some(was), Some(now)) if was.id == now.id => Ok(()),
+        (None, None) => Ok(()),
+        _ => Err(ConnectError::DifferentAccount { was: label(was), now: label(now) }),
+    }
+}
+
+fn refuse_self_rotation(renewal: RenewalKind) -> Result<(), ConnectError> {
+    match renewal {
+        RenewalKind::Manual => Ok(()),
+        RenewalKind::SelfRotate => Err(ConnectError::SelfRotationUnavailable),
+        RenewalKind::Refresh => {
+            Err(ConnectError::field("renewal", "A pasted token has no refresh token. Use manual."))
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Why a connect is refused. Nothing is stored on any of them.
+
+use crate::{
+    domain::BaseUrlError,
+    providers::{ExchangeError, InspectError, UnknownInstance},
+    store::StoreError,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// `field` is the name in the request.
+    #[error("{message}")]
+    Field { field: &'static str, message: String },
+    #[error("There is no use case {0:?}. The known ones are listed at /api/v1/use-cases.")]
+    UnknownUseCase(String),
+    #[error(transparent)]
+    Instance(#[from] UnknownInstance),
+    #[error("{0}")]
+    BaseUrl(#[from] BaseUrlError),
+    #[error("Another connection has the name {0:?}. Choose another name.")]
+    NameTaken(String),
+    #[error("The use case {use_case} needs the {} {} that this access token does not have. Make a token with {} too.",
+            if missing.len() == 1 { "scope" } else { "scopes" }, missing.join(", "),
+            if missing.len() == 1 { "it" } else { "them" })]
+    InsufficientScope { use_case: String, missing: Vec<String>, mend_at: String },
+    #[error("The use case {use_case} needs the role {least_role} at least, and this access token has it nowhere. Raise the role of its account, or use another token.")]
+    InsufficientRole { use_case: String, least_role: String, mend_at: String },
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    #[error("This belongs to {now}, but the connection is of {was}. Use the same account, or make a new connection.")]
+    DifferentAccount { was: String, now: String },
+    #[error("This connection was made by OAuth: reauthorize it instead of pasting a token.")]
+    MadeByOAuth,
+    #[error("This connection was made with an access token: rotate the token instead.")]
+    MadeByAccessToken,
+    #[error("Rotating a token by itself is not available yet. Leave renewal at manual.")]
+    SelfRotationUnavailable,
+    #[error("The connection is gone.")]
+    Gone,
+    #[error("The connection was changed at the same moment. Look at it and try again.")]
+    ChangedMeanwhile,
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for ConnectError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl ConnectError {
+    /// The stable code of the contract.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Field { .. } => "invalid_field",
+            Self::UnknownUseCase(_) => "unknown_use_case",
+            Self::Instance(UnknownInstance::Integration(_)) => "unknown_integration",
+            Self::Instance(UnknownInstance::TypedForbidden) => "base_url_forbidden",
+            Self::Instance(_) | Self::Exchange(ExchangeError::Misconfigured { .. }) => "integration_misconfigured",
+            Self::BaseUrl(_) => "base_url_invalid",
+            Self::NameTaken(_) => "name_taken",
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::InsufficientRole { .. } => "insufficient_role",
+            Self::Inspect(error) => inspect_code(error),
+            Self::Exchange(ExchangeError::NoApplication) => "no_oauth_application",
+            Self::Exchange(ExchangeError::Rejected) => "code_rejected",
+            Self::Exchange(ExchangeError::Unavailable { .. }) => "provider_unavailable",
+            Self::DifferentAccount { .. } => "different_account",
+            Self::MadeByOAuth => "made_by_oauth",
+            Self::MadeByAccessToken => "made_by_access_token",
+            Self::SelfRotationUnavailable => "self_rotation_unavailable",
+            Self::Gone => "not_found",
+            Self::ChangedMeanwhile => "changed_meanwhile",
+            Self::Store(_) => "internal_error",
+        }
+    }
+
+    pub(super) fn field(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Field { field, message: message.into() }
+    }
+}
+
+/// The code of a provider's refusal, shared with the check of a connection.
+pub fn inspect_code(error: &InspectError) -> &'static str {
+    match error {
+        InspectError::TokenInvalid { .. } => "token_invalid",
+        InspectError::TokenExpired => "token_expired",
+        InspectError::TokenRevoked => "token_revoked",
+        InspectError::AccountBlocked { .. } => "account_blocked",
+        InspectError::WrongKind { .. } => "wrong_token_kind",
+        InspectError::Forbidden { .. } => "base_url_forbidden",
+        InspectError::Unreachable { .. } => "provider_unreachable",
+        InspectError::RateLimited { .. } => "rate_limited",
+        InspectError::NotGitLab { .. } => "not_gitlab",
+        InspectError::Denied => "insufficient_scope",
+    }
+}

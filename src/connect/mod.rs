@@ -1,0 +1,43 @@
+//! The two ways in. Both end in one place: `establish`, one insert, one event, one status.
+//!
+//! Nothing is stored before the provider has said whose token it is. A token that comes to nothing after
+//! an exchange is revoked again.
+
+mod adopt;
+mod authorize;
+mod error;
+mod establish;
+mod fields;
+
+pub use adopt::{Inspected, Pasted, Replacement};
+pub use authorize::{Begin, Callback, Outcome, Purpose, Started};
+pub use error::{ConnectError, inspect_code};
+pub use fields::{Fields, Target};
+
+use crate::{
+    domain::{Clock, Tending, UseCase, UseCases},
+    providers::{Instances, Provider},
+    store::Store,
+};
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
+
+/// Connects, rotates by hand and reauthorizes.
+#[derive(Clone)]
+pub struct Connect {
+    pub store: Store,
+    pub provider: Provider,
+    pub instances: Instances,
+    pub use_cases: Arc<UseCases>,
+    pub clock: Clock,
+    pub tending: Tending,
+    /// Owns exchanges that a closed browser must not cancel.
+    pub tracker: TaskTracker,
+}
+
+impl Connect {
+    fn chosen(&self, ids: &[String]) -> Result<Vec<&UseCase>, ConnectError> {
+        let find = |id: &String| self.use_cases.get(id).ok_or_else(|| ConnectError::UnknownUseCase(id.clone()));
+        ids.iter().map(find).collect()
+    }
+}

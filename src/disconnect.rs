@@ -1,0 +1,97 @@
+//! Ends connections: unusable at once here, and at the provider as soon as it hears of it.
+
+use crate::{
+    domain::{Actor, Clock, ConnectionId},
+    providers::{Instances, Provider, RevokeError},
+    store::{OwedRevocation, Store, StoreError, TokenHint},
+};
+use futures_util::{StreamExt, stream};
+use time::Duration;
+
+/// Attempts go on for about three days, then a person is told.
+const MOST_ATTEMPTS: i64 = 40;
+const LONGEST_PAUSE: Duration = Duration::hours(2);
+/// Longer than a call takes, so that two replicas do not revoke at once.
+const HOLD: Duration = Duration::minutes(2);
+const AT_ONCE: usize = 8;
+
+#[derive(Clone)]
+pub struct Disconnect {
+    pub store: Store,
+    pub provider: Provider,
+    pub instances: Instances,
+    pub clock: Clock,
+}
+
+impl Disconnect {
+    /// Ends a connection. With `revoke` the provider is told as well, now or as soon as it answers.
+    /// `false`: it was gone before.
+    pub async fn end(&self, id: ConnectionId, revoke: bool, actor: &Actor) -> Result<bool, StoreError> {
+        // A renewal may come in between; its newer credential is then the one to end.
+        loop {
+            let Some(held) = self.store.open_credential(id).await? else { return Ok(false) };
+            if self.store.disconnect(&held, revoke, self.clock.now(), actor).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Tells providers what they are owed, and says how many were tried.
+    pub async fn try_once(&self) -> Result<usize, StoreError> {
+        let owed = self.store.take_revocations(self.clock.now(), HOLD, 64).await?;
+        let tried = owed.len();
+        stream::iter(owed)
+            .for_each_concurrent(AT_ONCE, |owed| async move {
+                if let Err(error) = self.settle(&owed).await {
+                    tracing::error!(connection = %owed.connection, %error, "a revocation could not be noted");
+                }
+            })
+            .await;
+        Ok(tried)
+    }
+
+    async fn settle(&self, owed: &OwedRevocation) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        match self.revoke(owed).await {
+            Ok(()) => self.store.settle_revocation(owed, None, now).await,
+            Err(RevokeError::Unavailable { message, retry_after }) if owed.attempts < MOST_ATTEMPTS => {
+                tracing::warn!(connection = %owed.connection, message, "a token is not revoked yet; trying again later");
+                let asked = retry_after.and_then(|d| Duration::try_from(d).ok()).unwrap_or_default();
+                self.store.put_off_revocation(owed.id, now + pause(owed.attempts).max(asked)).await
+            }
+            Err(error) => {
+                tracing::warn!(connection = %owed.connection, %error, "a token could not be revoked at the provider");
+                self.store.settle_revocation(owed, Some(error.to_string()), now).await
+            }
+        }
+    }
+
+    async fn revoke(&self, owed: &OwedRevocation) -> Result<(), RevokeError> {
+        let instance = self
+            .instances
+            .at(owed.integration.as_deref(), &owed.base_url)
+            .map_err(|e| RevokeError::Refused { message: e.to_string() })?;
+        match owed.hint {
+            TokenHint::RefreshToken => self.provider.revoke_refresh_token(&instance, &owed.token).await,
+            TokenHint::AccessToken => self.provider.api().revoke_access_token(&instance, &owed.token).await,
+        }
+    }
+}
+
+/// Doubles from five seconds up to two hours.
+fn pause(attempts: i64) -> Duration {
+    let doublings = u32::try_from(attempts.clamp(1, 12) - 1).expect("clamped");
+    (Duration::seconds(5) * 2_i32.pow(doublings)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_go_on_for_days() {
+        let all: Duration = (1..=MOST_ATTEMPTS).map(pause).sum();
+        assert!(all > Duration::days(2) && all < Duration::days(4), "{all}");
+        assert_eq!(pause(1), Duration::seconds(5));
+    }
+}

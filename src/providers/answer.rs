@@ -1,0 +1,137 @@
+//! Between the wire and the `oauth2` crate: answers are made durable, then repaired, then understood.
+//!
+//! The crate refuses a good token for a missing `token_type` or a number in quotes, and after a rotation
+//! that token would be lost. What real providers get wrong is put right here, before the crate looks.
+
+use crate::outbound::{Answer, Outbound, OutboundError};
+use async_trait::async_trait;
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
+use serde_json::{Map, Value};
+use std::{pin::Pin, time::Duration};
+
+/// Makes an answer durable before anyone tries to understand it.
+#[async_trait]
+pub trait KeepAnswer: Send + Sync {
+    async fn keep(&self, answer: &[u8]);
+}
+
+/// For exchanges whose answer need not outlive a crash.
+pub(super) struct KeepNothing;
+
+#[async_trait]
+impl KeepAnswer for KeepNothing {
+    async fn keep(&self, _answer: &[u8]) {}
+}
+
+/// What the crate cannot express: it loses the status of an answer that is no OAuth answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WireError {
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    #[error("the provider answered {status}")]
+    Status { status: StatusCode, retry_after: Option<Duration> },
+    #[error("the provider's answer was not understood")]
+    Unreadable,
+    #[error("the request could not be built")]
+    Request,
+}
+
+/// Our one HTTP client, as the `oauth2` crate wants it.
+pub(super) struct Wire<'a> {
+    pub(super) http: &'a Outbound,
+    pub(super) keep: &'a dyn KeepAnswer,
+}
+
+impl<'c> AsyncHttpClient<'c> for Wire<'_> {
+    type Error = WireError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, WireError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let request = request.try_into().map_err(|_| WireError::Request)?;
+            let answer = self.http.send(request).await?;
+            if answer.status.is_success() {
+                self.keep.keep(&answer.body).await;
+            }
+            normalize(&answer)
+        })
+    }
+}
+
+/// Makes an answer one that the crate reads, or an error that keeps the status.
+pub(super) fn normalize(answer: &Answer) -> Result<HttpResponse, WireError> {
+    let retry_after = retry_after(&answer.headers);
+    let refused = || WireError::Status { status: answer.status, retry_after };
+    let client_error = answer.status.is_client_error() && answer.status != StatusCode::TOO_MANY_REQUESTS;
+    if !answer.status.is_success() && !client_error {
+        return Err(refused());
+    }
+    let Some(fields) = read_object(&answer.body) else {
+        return Err(if answer.status.is_success() { WireError::Unreadable } else { refused() });
+    };
+    let is_error = fields.get("error").is_some_and(Value::is_string) && !fields.contains_key("access_token");
+    if client_error && !is_error {
+        return Err(refused());
+    }
+    let (status, body) = if is_error { (400, fields) } else { (200, repair(fields)) };
+    let body = serde_json::to_vec(&body).expect("a map of values has string keys");
+    http::Response::builder().status(status).body(body).map_err(|_| WireError::Unreadable)
+}
+
+/// The JSON object of a body, also behind a byte order mark. Of a key that stands twice the last counts.
+fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
+}
+
+/// Puts right what the crate would refuse in an answer that holds a good token.
+fn repair(mut fields: Map<String, Value>) -> Map<String, Value> {
+    let seconds = fields.get("expires_in").and_then(whole_seconds);
+    match seconds {
+        Some(seconds) => fields.insert("expires_in".into(), seconds.into()),
+        None => fields.remove("expires_in"),
+    };
+    if !fields.get("token_type").is_some_and(Value::is_string) {
+        fields.insert("token_type".into(), "bearer".into());
+    }
+    let scope = match fields.remove("scope") {
+        Some(Value::String(text)) => text,
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        _ => String::new(),
+    };
+    if !scope.trim().is_empty() {
+        fields.insert("scope".into(), scope.into());
+    }
+    if !fields.get("refresh_token").and_then(Value::as_str).is_some_and(|t| !t.is_empty()) {
+        fields.remove("refresh_token");
+    }
+    fields.retain(|key, _| {
+        ["access_token", "token_type", "expires_in", "scope", "refresh_token"].contains(&key.as_str())
+    });
+    fields
+}
+
+/// A lifetime as a number, a number with a fraction, or a number in quotes. Nonsense counts as absent.
+fn whole_seconds(value: &Value) -> Option<u64> {
+    const TEN_YEARS: f64 = 10.0 * 365.0 * 86_400.0;
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+    (1.0..=TEN_YEARS).contains(&seconds).then_some(seconds as u64)
+}
+
+/// `Retry-After` in both forms (RFC 9110 section 10.2.3), one hour at most.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    const MOST: u64 = 3_600;
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = text.parse::<u64>().ok().or_else(|| {
+        let when = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok()?;
+        let sent = headers.get(http::header::DATE)?.to_str().ok()?;
+        let sent = time::OffsetDateTime::parse(sent, &time::format_description::well_known::Rfc2822).ok()?;
+        u64::try_from((when - sent).whole_seconds()).ok()
+    })?;
+    Some(Duration::from_secs(seconds.min(MOST)))
+}

@@ -1,0 +1,76 @@
+//! How calls to a provider fail, in words of the domain. No raw text of a provider is in any of them.
+
+use crate::domain::{Reason, TokenKind};
+use std::time::Duration;
+
+/// The kinds of failure of a renewal. What each leads to is the renewal engine's business.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RenewError {
+    /// The provider said no: `invalid_grant` (RFC 6749 section 5.2). To be confirmed, it may be wrong.
+    #[error("The provider no longer accepts the refresh token.")]
+    Rejected,
+    /// Nothing came of it and nothing is lost: try again later.
+    #[error("{message}")]
+    Unavailable { reason: Reason, message: String, retry_after: Option<Duration> },
+    /// Our registration at the integration is at fault, not this connection.
+    #[error("{message}")]
+    Misconfigured { message: String },
+    /// The request was sent and its outcome is unknown: the old token may be spent.
+    #[error("{message}")]
+    Uncertain { message: String },
+    #[error("Only a person can renew this credential.")]
+    NeedsPerson,
+}
+
+/// How the exchange of an authorization code fails.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ExchangeError {
+    #[error("This integration has no OAuth application. Connect with an access token, or configure one.")]
+    NoApplication,
+    /// `invalid_grant`: the code is spent, late, or was issued for something else.
+    #[error("The provider did not accept the authorization code. Start again.")]
+    Rejected,
+    #[error("{message}")]
+    Misconfigured { message: String },
+    #[error("{message}")]
+    Unavailable { message: String },
+}
+
+/// Why a provider would not tell what a token is.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InspectError {
+    #[error("{message}")]
+    TokenInvalid { message: String },
+    #[error("This access token has expired. Make a new one and paste that.")]
+    TokenExpired,
+    #[error("This access token was revoked. Make a new one and paste that.")]
+    TokenRevoked,
+    /// The account must act at the provider first; the token itself may be good.
+    #[error("{message}")]
+    AccountBlocked { message: String },
+    #[error("This is a {found} access token, not a {believed} one.")]
+    WrongKind { believed: TokenKind, found: TokenKind },
+    #[error("The address is not allowed: {message}")]
+    Forbidden { message: String },
+    /// `step` is one of `dns`, `connect`, `tls`, `http`.
+    #[error("{message}")]
+    Unreachable { step: &'static str, message: String },
+    #[error("The provider asks for fewer requests just now. Try again in a while.")]
+    RateLimited { retry_after: Option<Duration> },
+    #[error("{message}")]
+    NotGitLab { message: String },
+    /// The token may not ask this.
+    #[error("The access token may not ask this: it lacks the scope or the role.")]
+    Denied,
+}
+
+/// Why a token could not be revoked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RevokeError {
+    /// Worth another attempt.
+    #[error("{message}")]
+    Unavailable { message: String, retry_after: Option<Duration> },
+    /// The provider will never do it for us.
+    #[error("{message}")]
+    Refused { message: String },
+}

@@ -1,0 +1,101 @@
+//! GitLab: whose token is this, what may it do, which projects does it reach.
+//!
+//! Follows the REST API as GitLab documents it. Tokens travel as `Authorization: Bearer` alone, which works
+//! for every kind. Nothing is believed of a token's prefix: administrators may change it.
+
+mod account;
+mod call;
+mod inspect;
+mod links;
+mod projects;
+
+use super::{Endpoints, InspectError, Inspection, Instance, ProjectPage, ProviderApi, RevokeError, answer::retry_after};
+use crate::domain::{AccessLevel, Account, BaseUrl, Scopes, Secret, TokenKind};
+use async_trait::async_trait;
+use call::Call;
+use http::{Method, StatusCode};
+use time::OffsetDateTime;
+
+/// The provider `gitlab`.
+pub struct GitLab;
+
+#[async_trait]
+impl ProviderApi for GitLab {
+    fn endpoints(&self) -> Endpoints {
+        Endpoints { authorize: "oauth/authorize", token: "oauth/token", revoke: "oauth/revoke" }
+    }
+
+    fn api_url(&self, base_url: &BaseUrl) -> String {
+        format!("{}/api/v4", base_url.as_str())
+    }
+
+    /// Old versions want exactly this name with an OAuth token; for the other kinds any name will do.
+    fn git_username(&self) -> &'static str {
+        "oauth2"
+    }
+
+    fn token_form_url(&self, base_url: &BaseUrl, kind: TokenKind, name: &str, scopes: &Scopes) -> String {
+        links::token_form_url(base_url, kind, name, scopes)
+    }
+
+    fn presentable(&self, token: &Secret) -> Result<(), InspectError> {
+        inspect::presentable(token)
+    }
+
+    async fn inspect(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        believed: Option<TokenKind>,
+        now: OffsetDateTime,
+    ) -> Result<Inspection, InspectError> {
+        inspect::inspect(&Call { instance, token }, believed, now).await
+    }
+
+    async fn probe(&self, instance: &Instance, token: &Secret) -> Result<(), InspectError> {
+        inspect::probe(&Call { instance, token }).await
+    }
+
+    async fn reaches(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        account: Option<&Account>,
+        level: AccessLevel,
+    ) -> Result<Option<bool>, InspectError> {
+        projects::reaches(&Call { instance, token }, account, level).await
+    }
+
+    async fn projects(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ProjectPage, InspectError> {
+        projects::list(&Call { instance, token }, cursor, limit).await
+    }
+
+    /// `DELETE /personal_access_tokens/self` (GitLab docs, "Personal access token API") takes project and
+    /// group tokens as well. A token that is dead already is what was asked for.
+    async fn revoke_access_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError> {
+        let host = instance.base_url.host();
+        let unavailable = |message| RevokeError::Unavailable { message, retry_after: None };
+        let call = Call { instance, token };
+        let answer = call
+            .send(Method::DELETE, "api/v4/personal_access_tokens/self", &[])
+            .await
+            .map_err(|e| unavailable(format!("{host} could not be reached ({}).", e.step())))?;
+        match answer.status {
+            status if status.is_success() => Ok(()),
+            StatusCode::UNAUTHORIZED => Ok(()),
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                Err(RevokeError::Refused { message: format!("{host} does not let this token revoke itself.") })
+            }
+            status => Err(RevokeError::Unavailable {
+                message: format!("{host} answered {}.", status.as_u16()),
+                retry_after: retry_after(&answer.headers),
+            }),
+        }
+    }
+}

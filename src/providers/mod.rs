@@ -1,0 +1,181 @@
+//! What speaks to a provider, and knows nothing of our rows.
+//!
+//! The standard half (`oauth.rs`) is the same for every provider. The other half, whose token is this and
+//! what may it do, is a [`ProviderApi`]: a later provider is one more implementation and its data.
+
+mod answer;
+mod check;
+mod error;
+mod gitlab;
+mod instance;
+mod oauth;
+
+pub use answer::KeepAnswer;
+pub use check::check_use_cases;
+pub use error::{ExchangeError, InspectError, RenewError, RevokeError};
+pub use gitlab::GitLab;
+pub use instance::{Instance, Instances, UnknownInstance};
+pub use oauth::{AuthorizationRequest, Grant};
+
+use crate::domain::{
+    AccessLevel, Account, BaseUrl, Credential, Renewal, Scopes, Secret, TokenKind,
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// What a token turned out to be.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    pub token_kind: TokenKind,
+    /// `false`: the token may not ask who it is, so the kind is a guess that a person may correct.
+    pub kind_is_sure: bool,
+    pub account: Option<Account>,
+    /// The name that the person gave the token.
+    pub token_name: Option<String>,
+    pub scopes: Scopes,
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A project that a token reaches.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Project {
+    pub id: i64,
+    /// The full path, such as `acme/web`.
+    pub path: String,
+    pub name: String,
+    pub web_url: String,
+    /// The token's role there; null where the provider does not say.
+    pub access_level: Option<AccessLevel>,
+}
+
+/// Some projects, and where the next ones are.
+#[derive(Clone, Debug)]
+pub struct ProjectPage {
+    pub projects: Vec<Project>,
+    pub next: Option<String>,
+}
+
+/// Where a provider's OAuth endpoints are, below the base URL.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoints {
+    pub authorize: &'static str,
+    pub token: &'static str,
+    pub revoke: &'static str,
+}
+
+/// The part of a provider that no standard describes.
+#[async_trait]
+pub trait ProviderApi: Send + Sync {
+    fn endpoints(&self) -> Endpoints;
+
+    /// The root of the API below a base URL.
+    fn api_url(&self, base_url: &BaseUrl) -> String;
+
+    /// The user name that git sends with a token as the password.
+    fn git_username(&self) -> &'static str;
+
+    /// Where a person makes a token of this kind, with name and scopes filled in where that is possible.
+    fn token_form_url(&self, base_url: &BaseUrl, kind: TokenKind, name: &str, scopes: &Scopes) -> String;
+
+    /// Refuses what cannot be an access token, before it is sent anywhere.
+    fn presentable(&self, token: &Secret) -> Result<(), InspectError>;
+
+    /// Asks the provider what a token is. `believed` is what a person said it is.
+    async fn inspect(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        believed: Option<TokenKind>,
+        now: OffsetDateTime,
+    ) -> Result<Inspection, InspectError>;
+
+    /// Whether the provider still takes this token: one question, whatever the token may do.
+    async fn probe(&self, instance: &Instance, token: &Secret) -> Result<(), InspectError>;
+
+    /// Whether the token has at least this role anywhere. `None`: it may not ask.
+    async fn reaches(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        account: Option<&Account>,
+        level: AccessLevel,
+    ) -> Result<Option<bool>, InspectError>;
+
+    /// The projects that a token reaches, `limit` of them from `cursor` on.
+    async fn projects(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ProjectPage, InspectError>;
+
+    /// Kills an access token that was pasted.
+    async fn revoke_access_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError>;
+}
+
+/// A kind of upstream service: the standard half with the other half.
+#[derive(Clone)]
+pub struct Provider {
+    api: Arc<dyn ProviderApi>,
+}
+
+impl Provider {
+    pub fn new(api: impl ProviderApi + 'static) -> Self {
+        Self { api: Arc::new(api) }
+    }
+
+    pub fn api(&self) -> &dyn ProviderApi {
+        &*self.api
+    }
+
+    /// Where to send the browser (RFC 6749 section 4.1.1, with PKCE).
+    pub fn authorization_request(
+        &self,
+        instance: &Instance,
+        scopes: &Scopes,
+        state: &Secret,
+    ) -> Result<AuthorizationRequest, ExchangeError> {
+        oauth::authorization_request(instance, self.api.endpoints(), scopes, state)
+    }
+
+    /// Exchanges an authorization code (RFC 6749 section 4.1.3).
+    pub async fn exchange_code(
+        &self,
+        instance: &Instance,
+        code: &Secret,
+        code_verifier: &Secret,
+        now: OffsetDateTime,
+    ) -> Result<Grant, ExchangeError> {
+        oauth::exchange_code(instance, self.api.endpoints(), code, code_verifier, now).await
+    }
+
+    /// Obtains the next credential. The one place that asks how a credential renews.
+    pub async fn renew(
+        &self,
+        instance: &Instance,
+        old: &Credential,
+        keep: &dyn KeepAnswer,
+        now: OffsetDateTime,
+    ) -> Result<Credential, RenewError> {
+        match &old.renewal {
+            Renewal::Refresh(token) => {
+                let grant = oauth::refresh(instance, self.api.endpoints(), token, keep, now).await?;
+                Ok(Credential {
+                    renewal: Renewal::Refresh(grant.refresh_token.unwrap_or_else(|| token.clone())),
+                    scopes: grant.scopes.unwrap_or_else(|| old.scopes.clone()),
+                    access_token: grant.access_token,
+                    obtained_at: now,
+                    expires_at: Some(grant.expires_at),
+                })
+            }
+            Renewal::SelfRotate | Renewal::Manual => Err(RenewError::NeedsPerson),
+        }
+    }
+
+    /// Tells the provider to kill a refresh token, and with it the grant (RFC 7009).
+    pub async fn revoke_refresh_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError> {
+        oauth::revoke(instance, self.api.endpoints(), token).await
+    }
+}

@@ -1,0 +1,222 @@
+//! The standard half of every provider: RFC 6749, 7636 and 7009. The `oauth2` crate's generics stay here.
+
+use super::{
+    Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError,
+    answer::{KeepNothing, Wire, WireError, retry_after},
+};
+use crate::{
+    domain::{BaseUrl, OAuthApplication, Reason, Scopes, Secret},
+    outbound::{OutboundError, Sent},
+};
+use http::{Method, StatusCode};
+use oauth2::{
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, EndpointNotSet,
+    EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
+    StandardTokenResponse, TokenResponse, TokenUrl,
+    basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenType},
+};
+use std::time::Duration;
+use time::OffsetDateTime;
+use url::Url;
+
+type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+type TokenError = RequestTokenError<WireError, BasicErrorResponse>;
+
+/// GitLab's own lifetime of an access token, for an answer that names none.
+const ASSUMED_LIFE: Duration = Duration::from_secs(7_200);
+
+/// Where to send the browser, and the code verifier to keep.
+pub struct AuthorizationRequest {
+    pub url: Url,
+    pub code_verifier: Secret,
+}
+
+/// What a token endpoint granted.
+#[derive(Debug)]
+pub struct Grant {
+    pub access_token: Secret,
+    /// `None`: the one that was sent stays good (RFC 6749 section 6).
+    pub refresh_token: Option<Secret>,
+    pub expires_at: OffsetDateTime,
+    /// `None`: as asked for (RFC 6749 section 5.1).
+    pub scopes: Option<Scopes>,
+}
+
+pub(super) fn authorization_request(
+    instance: &Instance,
+    endpoints: Endpoints,
+    scopes: &Scopes,
+    state: &Secret,
+) -> Result<AuthorizationRequest, ExchangeError> {
+    let client = client(instance, endpoints)?;
+    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+    let state = state.expose().to_owned();
+    let (url, _) = client
+        .authorize_url(|| CsrfToken::new(state))
+        .add_scopes(scopes.iter().map(|s| Scope::new(s.to_owned())))
+        .set_pkce_challenge(challenge)
+        .url();
+    Ok(AuthorizationRequest { url, code_verifier: Secret::new(verifier.into_secret()) })
+}
+
+pub(super) async fn exchange_code(
+    instance: &Instance,
+    endpoints: Endpoints,
+    code: &Secret,
+    code_verifier: &Secret,
+    now: OffsetDateTime,
+) -> Result<Grant, ExchangeError> {
+    let client = client(instance, endpoints)?;
+    let wire = Wire { http: &instance.http, keep: &KeepNothing };
+    let answer = client
+        .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+        .set_pkce_verifier(PkceCodeVerifier::new(code_verifier.expose().to_owned()))
+        .request_async(&wire)
+        .await;
+    let unusable = || ExchangeError::Unavailable { message: unreadable(&instance.base_url) };
+    grant(&answer.map_err(|e| exchange_error(&e, &instance.base_url))?, now).ok_or_else(unusable)
+}
+
+pub(super) async fn refresh(
+    instance: &Instance,
+    endpoints: Endpoints,
+    refresh_token: &Secret,
+    keep: &dyn KeepAnswer,
+    now: OffsetDateTime,
+) -> Result<Grant, RenewError> {
+    let misconfigured = |e: ExchangeError| RenewError::Misconfigured { message: e.to_string() };
+    let client = client(instance, endpoints).map_err(misconfigured)?;
+    let wire = Wire { http: &instance.http, keep };
+    let token = RefreshToken::new(refresh_token.expose().to_owned());
+    let answer = client.exchange_refresh_token(&token).request_async(&wire).await;
+    let unusable = || RenewError::Uncertain { message: unreadable(&instance.base_url) };
+    grant(&answer.map_err(|e| renew_error(&e, &instance.base_url))?, now).ok_or_else(unusable)
+}
+
+/// RFC 7009 section 2. The crate is not asked: it refuses an integration on plain HTTP.
+pub(super) async fn revoke(instance: &Instance, endpoints: Endpoints, token: &Secret) -> Result<(), RevokeError> {
+    let application = application(instance).map_err(|e| RevokeError::Refused { message: e.to_string() })?;
+    let form = [
+        ("client_id", application.client_id.as_str()),
+        ("client_secret", application.client_secret.expose()),
+        ("token", token.expose()),
+        ("token_type_hint", "refresh_token"),
+    ];
+    let host = instance.base_url.host();
+    let request = instance.http.request(Method::POST, instance.base_url.join(endpoints.revoke)).form(&form).build();
+    let request = request.map_err(|_| RevokeError::Refused { message: "The request could not be built.".into() })?;
+    let answer = match instance.http.send(request).await {
+        Ok(answer) => answer,
+        Err(e) => return Err(RevokeError::Unavailable { message: told(&e, host), retry_after: None }),
+    };
+    match answer.status {
+        status if status.is_success() => Ok(()),
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(RevokeError::Refused { message: format!("{host} did not accept our OAuth application for revoking.") })
+        }
+        status => Err(RevokeError::Unavailable {
+            message: format!("{host} answered {}.", status.as_u16()),
+            retry_after: retry_after(&answer.headers),
+        }),
+    }
+}
+
+fn application(instance: &Instance) -> Result<&OAuthApplication, ExchangeError> {
+    instance.application.as_ref().ok_or(ExchangeError::NoApplication)
+}
+
+/// Client credentials go in the body alone: newer Doorkeeper refuses two methods at once.
+fn client(instance: &Instance, endpoints: Endpoints) -> Result<Client, ExchangeError> {
+    let application = application(instance)?;
+    let url = |path| instance.base_url.join(path);
+    Ok(BasicClient::new(ClientId::new(application.client_id.clone()))
+        .set_client_secret(ClientSecret::new(application.client_secret.expose().to_owned()))
+        .set_auth_uri(AuthUrl::from_url(url(endpoints.authorize)))
+        .set_token_uri(TokenUrl::from_url(url(endpoints.token)))
+        .set_redirect_uri(redirect_url(application))
+        .set_auth_type(AuthType::RequestBody))
+}
+
+fn redirect_url(application: &OAuthApplication) -> RedirectUrl {
+    RedirectUrl::new(application.redirect_uri.clone()).expect("the site URL was parsed at start")
+}
+
+/// Reads a grant. `None`: there is no usable access token in it.
+fn grant(
+    answer: &StandardTokenResponse<EmptyExtraTokenFields, BasicTokenType>,
+    now: OffsetDateTime,
+) -> Option<Grant> {
+    let access_token = answer.access_token().secret();
+    let bearer = matches!(answer.token_type(), BasicTokenType::Bearer);
+    (bearer && is_sendable(access_token)).then(|| Grant {
+        access_token: Secret::new(access_token.clone()),
+        refresh_token: answer.refresh_token().map(|t| Secret::new(t.secret().clone())),
+        expires_at: now + answer.expires_in().unwrap_or(ASSUMED_LIFE),
+        scopes: answer.scopes().map(|scopes| scopes.iter().map(|s| s.as_str()).collect()),
+    })
+}
+
+/// Whether a token can stand in a header (RFC 6750 section 2.1): visible ASCII, 8 KiB at most.
+fn is_sendable(token: &str) -> bool {
+    (1..=8_192).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Never formats the error with `{:?}`: a parse error holds the whole body.
+fn renew_error(error: &TokenError, base_url: &BaseUrl) -> RenewError {
+    let host = base_url.host();
+    match error {
+        RequestTokenError::ServerResponse(answer) => match answer.error() {
+            BasicErrorResponseType::InvalidGrant => RenewError::Rejected,
+            BasicErrorResponseType::Extension(_) => RenewError::Unavailable {
+                reason: Reason::ProviderError,
+                message: format!("{host} answered with an error that is not in the OAuth standard."),
+                retry_after: None,
+            },
+            code => RenewError::Misconfigured { message: misconfigured(code.as_ref(), host) },
+        },
+        RequestTokenError::Request(WireError::Outbound(e)) if e.was_sent() == Sent::No => {
+            RenewError::Unavailable { reason: Reason::ProviderUnreachable, message: told(e, host), retry_after: None }
+        }
+        RequestTokenError::Request(WireError::Outbound(e)) => RenewError::Uncertain { message: told(e, host) },
+        RequestTokenError::Request(WireError::Status { status, retry_after }) => RenewError::Unavailable {
+            reason: if *status == StatusCode::TOO_MANY_REQUESTS { Reason::RateLimited } else { Reason::ProviderError },
+            message: format!("{host} answered {}.", status.as_u16()),
+            retry_after: *retry_after,
+        },
+        RequestTokenError::Request(WireError::Request) => {
+            RenewError::Misconfigured { message: "The request to the provider could not be built.".into() }
+        }
+        RequestTokenError::Request(WireError::Unreadable)
+        | RequestTokenError::Parse(..)
+        | RequestTokenError::Other(_) => RenewError::Uncertain { message: unreadable(base_url) },
+    }
+}
+
+fn exchange_error(error: &TokenError, base_url: &BaseUrl) -> ExchangeError {
+    match renew_error(error, base_url) {
+        RenewError::Rejected => ExchangeError::Rejected,
+        RenewError::Misconfigured { message } => ExchangeError::Misconfigured { message },
+        other => ExchangeError::Unavailable { message: other.to_string() },
+    }
+}
+
+fn misconfigured(code: &str, host: &str) -> String {
+    match code {
+        "invalid_client" | "unauthorized_client" => format!(
+            "{host} does not accept our OAuth application: its client id or client secret is wrong or was renewed. \
+             The operator must correct it."
+        ),
+        "invalid_scope" => {
+            format!("The OAuth application at {host} does not have the scopes that were asked for.")
+        }
+        _ => format!("{host} did not accept the request of our OAuth application ({code})."),
+    }
+}
+
+fn unreadable(base_url: &BaseUrl) -> String {
+    format!("The answer of {} was not understood.", base_url.host())
+}
+
+fn told(error: &OutboundError, host: &str) -> String {
+    format!("{host} could not be reached ({}): {error}.", error.step())
+}

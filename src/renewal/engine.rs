@@ -1,0 +1,308 @@
+//! The engine: flight, lease, journal, re-read, provider, fenced write, event.
+
+use super::{
+    RenewalError, failure,
+    flight::{Boarding, Flights},
+    schedule,
+};
+use crate::{
+    domain::{Clock, Connection, ConnectionId, Credential, Reason, RenewalId, Tending, credential::lasts},
+    providers::{InspectError, Instances, KeepAnswer, Provider, RenewError},
+    store::{GivenUp, Held, NextCredential, RenewalCause, RenewalOutcome, Store, StoreError},
+};
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration as StdDuration};
+use time::Duration;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+/// The longest that one call of a provider takes: the total time limit of `outbound`.
+const PROVIDER_CALL: StdDuration = StdDuration::from_secs(30);
+/// Two calls (the second is the one careful retry), a minute to commit, and a margin.
+const LEASE: StdDuration = StdDuration::from_secs(2 * 30 + 60 + 30);
+const _: () = assert!(LEASE.as_secs() > 2 * PROVIDER_CALL.as_secs() + 60, "rule 6");
+
+/// How long a flight waits for another process that renews, and how often it looks.
+const WAIT_FOR_OTHERS: StdDuration = StdDuration::from_secs(45);
+const LOOK_EVERY: StdDuration = StdDuration::from_millis(150);
+
+/// A new token may be refused for a moment while a replica of the provider lags behind.
+const YOUNG: Duration = Duration::seconds(30);
+const ASK_AGAIN_AFTER: [StdDuration; 3] =
+    [StdDuration::from_millis(500), StdDuration::from_secs(1), StdDuration::from_secs(2)];
+
+/// What the asker wants of the credential.
+#[derive(Clone, Copy, Debug)]
+pub enum Need {
+    /// A token that is good for so long.
+    Lasts(Duration),
+    /// Another one than this generation, which the caller saw refused or wants replaced.
+    NewerThan(i64),
+    /// One that is not due.
+    NotDue,
+}
+
+/// Renews credentials. Clones share the flights.
+#[derive(Clone)]
+pub struct Renewals {
+    store: Store,
+    provider: Provider,
+    instances: Instances,
+    clock: Clock,
+    tending: Tending,
+    /// Names this process in leases.
+    holder: Arc<str>,
+    flights: Flights<ConnectionId, Result<Arc<Held>, RenewalError>>,
+}
+
+impl Renewals {
+    pub fn new(
+        store: Store,
+        (provider, instances): (Provider, Instances),
+        clock: Clock,
+        tending: Tending,
+        tracker: TaskTracker,
+    ) -> Self {
+        let holder = RenewalId::fresh().to_string().into();
+        Self { store, provider, instances, clock, tending, holder, flights: Flights::new(tracker) }
+    }
+
+    /// Sees to it that the need is met, by renewing if it must. Callers at the same time share one flight;
+    /// one that joined a flight for a lesser need starts its own after it.
+    pub async fn renew(&self, id: ConnectionId, need: Need, cause: RenewalCause) -> Result<Arc<Held>, RenewalError> {
+        loop {
+            let engine = self.clone();
+            let boarding = self.flights.board(id, move || async move { engine.fly(id, need, cause).await });
+            match boarding {
+                Boarding::Started(flight) => return flight.await.unwrap_or(Err(RenewalError::BrokeOff)),
+                Boarding::Joined(flight) => match flight.await.unwrap_or(Err(RenewalError::BrokeOff)) {
+                    Ok(held) if !self.meets(&held, need) => {}
+                    landed => return landed,
+                },
+            }
+        }
+    }
+
+    fn meets(&self, held: &Held, need: Need) -> bool {
+        let facts = &held.connection.credential;
+        match need {
+            Need::Lasts(margin) => lasts(facts.expires_at, self.clock.now(), margin),
+            Need::NewerThan(generation) => facts.generation > generation,
+            Need::NotDue => facts.renew_at.is_none_or(|at| at > self.clock.now()),
+        }
+    }
+
+    async fn fly(&self, id: ConnectionId, need: Need, cause: RenewalCause) -> Result<Arc<Held>, RenewalError> {
+        let patience = Instant::now() + WAIT_FOR_OTHERS;
+        let mut proven_refused = None;
+        loop {
+            let held = self.read(id).await?;
+            if self.meets(&held, need) {
+                return Ok(Arc::new(held));
+            }
+            let generation = held.connection.credential.generation;
+            if cause == RenewalCause::Refused && proven_refused != Some(generation) {
+                if self.still_works(&held).await? {
+                    return Ok(Arc::new(held));
+                }
+                proven_refused = Some(generation);
+            }
+            self.may_renew(&held.connection, cause)?;
+            if self.store.claim_lease(id, &self.holder, LEASE).await? {
+                let landed = self.renew_under_lease(id, need, cause).await;
+                self.give_back_lease(id).await;
+                return landed;
+            }
+            if cause == RenewalCause::Due || Instant::now() > patience {
+                return Err(RenewalError::Busy);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn read(&self, id: ConnectionId) -> Result<Held, RenewalError> {
+        self.store.open_credential(id).await?.ok_or(RenewalError::Gone)
+    }
+
+    /// Whether the provider may be asked now.
+    fn may_renew(&self, connection: &Connection, cause: RenewalCause) -> Result<(), RenewalError> {
+        let facts = &connection.credential;
+        if let Some(reason) = facts.stopped {
+            return Err(RenewalError::Stopped(reason));
+        }
+        if !facts.renewal.renews_itself() {
+            return Err(RenewalError::NeedsPerson);
+        }
+        match &facts.failure {
+            Some(failure)
+                if cause != RenewalCause::Requested
+                    && failure.next_attempt_at.is_some_and(|at| at > self.clock.now()) =>
+            {
+                Err(RenewalError::Failed {
+                    reason: failure.code,
+                    message: failure.message.clone(),
+                    next_attempt_at: failure.next_attempt_at,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks the provider about a token that a caller saw refused. A dead token that nobody can renew stops
+    /// its connection here, so that the provider is not asked about it again.
+    async fn still_works(&self, held: &Held) -> Result<bool, RenewalError> {
+        if let Some(reason) = held.connection.credential.stopped {
+            return Err(RenewalError::Stopped(reason));
+        }
+        let Ok(instance) = self.instances.of(&held.connection) else { return Ok(false) };
+        let mut pauses = ASK_AGAIN_AFTER.iter();
+        loop {
+            let reason = match self.provider.api().probe(&instance, &held.credential.access_token).await {
+                Ok(()) => return Ok(true),
+                Err(InspectError::TokenExpired) => Reason::TokenExpired,
+                Err(InspectError::TokenRevoked | InspectError::TokenInvalid { .. }) => Reason::TokenRevoked,
+                Err(error) => return Err(cannot_ask(&error)),
+            };
+            let young = self.clock.now() - held.credential.obtained_at < YOUNG;
+            match pauses.next().filter(|_| young) {
+                Some(pause) => sleep(*pause).await,
+                None if held.connection.credential.renewal.renews_itself() => return Ok(false),
+                None => {
+                    let actor = crate::domain::Actor::Mooring;
+                    self.store.stop(&held.connection, reason, self.clock.now(), &actor).await?;
+                    return Err(RenewalError::Stopped(reason));
+                }
+            }
+        }
+    }
+
+    /// Rule 2 again: what was read before the lease may be old by now.
+    async fn renew_under_lease(
+        &self,
+        id: ConnectionId,
+        need: Need,
+        cause: RenewalCause,
+    ) -> Result<Arc<Held>, RenewalError> {
+        let held = self.read(id).await?;
+        if self.meets(&held, need) {
+            return Ok(Arc::new(held));
+        }
+        self.may_renew(&held.connection, cause)?;
+        let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
+        match self.ask(&held, attempt).await {
+            Ok(next) => self.commit(held, attempt, next).await,
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// Asks the provider, and once more if the first request went out without an answer. A second rotation
+    /// of the same refresh token does no further harm: if the first one was processed, its successor is
+    /// lost already; if it was not, this one works.
+    async fn ask(&self, held: &Held, attempt: RenewalId) -> Result<Credential, RenewalError> {
+        let connection = &held.connection;
+        let keep = Journal { store: &self.store, connection, attempt };
+        let instance = match self.instances.of(connection) {
+            Ok(instance) => instance,
+            Err(e) => {
+                let error = RenewError::Misconfigured { message: e.to_string() };
+                return Err(self.note_failure(connection, attempt, &error, false).await);
+            }
+        };
+        let renew = || self.provider.renew(&instance, &held.credential, &keep, self.clock.now());
+        match renew().await {
+            Err(RenewError::Uncertain { message }) => {
+                tracing::warn!(connection = %connection.id, message, "a renewal was sent and not answered; asking once more");
+                match renew().await {
+                    Ok(next) => Ok(next),
+                    Err(error) => Err(self.note_failure(connection, attempt, &error, true).await),
+                }
+            }
+            Ok(next) => Ok(next),
+            Err(error) => Err(self.note_failure(connection, attempt, &error, false).await),
+        }
+    }
+
+    async fn note_failure(
+        &self,
+        connection: &Connection,
+        attempt: RenewalId,
+        error: &RenewError,
+        after_doubt: bool,
+    ) -> RenewalError {
+        let now = self.clock.now();
+        let (outcome, noted) = failure::consequence(error, connection, after_doubt, now, rand::random());
+        tracing::warn!(connection = %connection.id, outcome = %outcome, message = noted.message, "a renewal failed");
+        if let Err(e) = self.store.fail_renewal(connection, attempt, outcome, &noted, now).await {
+            tracing::error!(connection = %connection.id, error = %e, "a failed renewal could not be noted");
+        }
+        match noted.stopped {
+            Some(reason) => RenewalError::Stopped(reason),
+            None => RenewalError::Failed {
+                reason: noted.code,
+                message: noted.message,
+                next_attempt_at: noted.next_attempt_at,
+            },
+        }
+    }
+
+    /// Keeps the new credential, however long the database takes to come back: the old one is dead.
+    async fn commit(&self, held: Held, attempt: RenewalId, next: Credential) -> Result<Arc<Held>, RenewalError> {
+        let next_credential = NextCredential { credential: &next, renew_at: self.tending.renew_at(&next, rand::random()) };
+        let mut failures = 0;
+        let committed = loop {
+            let at = self.clock.now();
+            match self.store.commit_renewal(&held.connection, attempt, next_credential.clone(), at).await {
+                Ok(committed) => break committed,
+                Err(e) => {
+                    failures += 1;
+                    tracing::error!(connection = %held.connection.id, error = %e, failures, "a renewed credential could not be kept; trying again");
+                    let wait = schedule::back_off(failures, None, rand::random()).min(Duration::seconds(10));
+                    sleep(wait.unsigned_abs()).await;
+                }
+            }
+        };
+        if committed.is_none() {
+            self.give_up_grant(&held.connection, &next).await?;
+            tracing::info!(connection = %held.connection.id, outcome = %RenewalOutcome::Superseded, "renewed");
+        }
+        self.read(held.connection.id).await.map(Arc::new)
+    }
+
+    /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.
+    async fn give_up_grant(&self, connection: &Connection, credential: &Credential) -> Result<(), StoreError> {
+        self.store.owe_revocation(&GivenUp::of(connection, credential), self.clock.now()).await
+    }
+
+    async fn give_back_lease(&self, id: ConnectionId) {
+        if let Err(e) = self.store.release_lease(id, &self.holder).await {
+            tracing::warn!(connection = %id, error = %e, "a lease could not be given back; it ends by itself");
+        }
+    }
+}
+
+/// The provider would not say whether the token works.
+fn cannot_ask(error: &InspectError) -> RenewalError {
+    let reason = match error {
+        InspectError::RateLimited { .. } => Reason::RateLimited,
+        InspectError::AccountBlocked { .. } => Reason::AccountBlocked,
+        InspectError::Unreachable { step: "http", .. } | InspectError::NotGitLab { .. } => Reason::ProviderError,
+        _ => Reason::ProviderUnreachable,
+    };
+    RenewalError::Failed { reason, message: error.to_string(), next_attempt_at: None }
+}
+
+/// Rule 4: the answer goes, sealed, into the journal before it is read.
+struct Journal<'a> {
+    store: &'a Store,
+    connection: &'a Connection,
+    attempt: RenewalId,
+}
+
+#[async_trait]
+impl KeepAnswer for Journal<'_> {
+    async fn keep(&self, answer: &[u8]) {
+        if let Err(e) = self.store.keep_answer(self.connection, self.attempt, answer).await {
+            tracing::error!(connection = %self.connection.id, error = %e, "an answer could not be kept before it was read");
+        }
+    }
+}

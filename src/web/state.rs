@@ -1,0 +1,57 @@
+//! What every handler may reach: the verbs, the store for lists, and a few values of the configuration.
+
+use crate::{
+    connect::Connect,
+    disconnect::Disconnect,
+    domain::{Clock, Connection, Standing, UseCases},
+    handout::{Handout, Memory},
+    health::Health,
+    providers::{Instances, Provider},
+    renewal::Renewals,
+    store::Store,
+};
+use std::{ops::Deref, sync::Arc};
+use time::Duration;
+
+/// Clones share everything.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+pub struct Parts {
+    /// The public URL, without a trailing slash. Every address that leaves is built from it alone.
+    pub site_url: String,
+    /// Whether the site URL is https: cookies are `Secure` with the `__Host-` prefix exactly then.
+    pub is_https: bool,
+    pub clock: Clock,
+    pub store: Store,
+    pub provider: Provider,
+    pub instances: Instances,
+    pub use_cases: Arc<UseCases>,
+    pub connect: Connect,
+    pub disconnect: Disconnect,
+    pub handout: Handout,
+    pub health: Health,
+    pub renewals: Renewals,
+    pub memory: Memory,
+    /// When warnings start before the end of what nobody renews.
+    pub warn_before: Duration,
+}
+
+impl AppState {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// How a connection stands now.
+    pub fn standing(&self, connection: &Connection) -> Standing {
+        connection.standing(self.clock.now(), self.warn_before)
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
