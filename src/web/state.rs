@@ -12,6 +12,7 @@ use crate::{
 };
 use std::{ops::Deref, sync::Arc};
 use time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Clones share everything.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct Parts {
     pub memory: Memory,
     /// When warnings start before the end of what nobody renews.
     pub warn_before: Duration,
+    /// Cancelled when the process begins to stop.
+    pub stopping: CancellationToken,
 }
 
 impl AppState {

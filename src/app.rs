@@ -1,0 +1,121 @@
+//! The only place that builds and wires things. It owns every task, and stops in two steps.
+
+mod build;
+mod first_start;
+
+use crate::{
+    config::Config,
+    domain::Clock,
+    feed::{self, Feed},
+    renewal::{Worker, repeat},
+    store::StoreError,
+    telemetry::Metrics,
+    web::{self, AppState},
+};
+use anyhow::Context;
+use axum::{Router, http::header::CONTENT_TYPE, routing::get};
+use std::{net::SocketAddr, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use build::{check, open_store};
+
+const RENEWALS_EVERY: Duration = Duration::from_secs(1);
+const REVOCATIONS_EVERY: Duration = Duration::from_secs(2);
+const USAGE_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// A flight may take two calls and a commit; what is on the wire is not cut off before.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running Mooring.
+pub struct App {
+    pub state: AppState,
+    pub address: SocketAddr,
+    pub metrics_address: Option<SocketAddr>,
+    /// The link that makes the first operator, where there is none.
+    pub setup_link: Option<String>,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl App {
+    /// Migrates the database, starts serving and the work in the background.
+    pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
+        let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let state = build::state(config, clock, tracker.clone(), stop.clone()).await?;
+        let setup_link = first_start::operators(config, &state).await?;
+        let metrics = Metrics::default();
+        let listener = bind(config.listen, "MOORING_LISTEN").await?;
+        let address = listener.local_addr()?;
+        let mut app = Self { state, address, metrics_address: None, setup_link, stop, tracker };
+        app.work().await?;
+        app.serve(listener, web::router(app.state.clone(), metrics.clone()));
+        if let Some(at) = config.metrics_listen {
+            let listener = bind(at, "MOORING_METRICS_LISTEN").await?;
+            app.metrics_address = Some(listener.local_addr()?);
+            app.serve(listener, metrics_router(metrics));
+        }
+        Ok(app)
+    }
+
+    /// Stops in two steps: takes no more work, then waits for what is under way.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(PATIENCE, self.tracker.wait()).await.is_err() {
+            tracing::error!("some work did not end in time and is cut off");
+        }
+        if let Err(error) = self.state.handout.usage.flush(&self.state.store).await {
+            tracing::warn!(%error, "the last counts of hand-outs could not be written");
+        }
+        self.state.store.close().await;
+    }
+
+    /// Everything in the background, each in a task of its own.
+    async fn work(&self) -> Result<(), StoreError> {
+        let state = self.state.clone();
+        state.store.watch({
+            let memory = state.memory.clone();
+            std::sync::Arc::new(move |change| memory.forget(change))
+        });
+        let feed = Feed::begin(state.store.clone()).await?;
+        let worker =
+            Worker { store: state.store.clone(), renewals: state.renewals.clone(), clock: state.clock.clone() };
+        let disconnect = state.disconnect.clone();
+        let stop = || self.stop.clone();
+        self.tracker.spawn(repeat("change feed", feed::PERIOD, stop(), async move || feed.try_once().await));
+        self.tracker.spawn(repeat("renewals", RENEWALS_EVERY, stop(), async move || {
+            worker.try_once().await.map(drop)
+        }));
+        self.tracker.spawn(repeat("revocations", REVOCATIONS_EVERY, stop(), async move || {
+            disconnect.try_once().await.map(drop)
+        }));
+        let (usage, store) = (state.handout.usage.clone(), state.store.clone());
+        self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || usage.flush(&store).await));
+        self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
+            state.store.sweep(state.clock.now()).await
+        }));
+        Ok(())
+    }
+
+    fn serve(&self, listener: TcpListener, router: Router) {
+        let stop = self.stop.clone();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        self.tracker.spawn(async move {
+            let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the HTTP server broke off");
+            }
+        });
+    }
+}
+
+async fn bind(at: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
+    let hint = || format!("{variable}: cannot listen on {at}; another program may have that port");
+    TcpListener::bind(at).await.with_context(hint)
+}
+
+fn metrics_router(metrics: Metrics) -> Router {
+    let kind = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    Router::new().route("/metrics", get(async move || (kind, metrics.text())))
+}

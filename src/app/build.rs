@@ -1,0 +1,197 @@
+//! From the configuration to the parts, each given values and not settings.
+
+use crate::{
+    config::{Config, Database, IntegrationConfig},
+    connect::Connect,
+    disconnect::Disconnect,
+    domain::{BaseUrl, Clock, Integration, OAuthApplication, Secret, Tending, UseCases},
+    handout::{Handout, Memory, Usage},
+    health::Health,
+    outbound::{CaBundle, Outbound, Policy},
+    providers::{GitLab, Instances, Provider},
+    renewal::Renewals,
+    store::{Location, Store},
+    vault::{Keyring, generate_key},
+    web::{AppState, Parts},
+};
+use anyhow::{Context, bail};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
+use time::Duration;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use zeroize::Zeroizing;
+
+/// Opens the database that the configuration names, with its keys.
+pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let active = match &config.encryption_key {
+        Some(key) => Zeroizing::new(key.expose().to_owned()),
+        None => own_key(&config.data_dir)?,
+    };
+    let retired = config.retired_keys.iter().map(crate::config::Hidden::expose);
+    let keyring = Keyring::new(&active, retired).context("MOORING_ENCRYPTION_KEY")?;
+    let location = match &config.database {
+        Database::Sqlite(file) => Location::Sqlite(file.clone()),
+        Database::Postgres(url) => Location::Postgres(url.expose().to_owned()),
+    };
+    Store::open(&location, Arc::new(keyring)).await.context("the database could not be opened")
+}
+
+/// The key that is generated into the data directory, readable by its owner alone.
+fn own_key(data_dir: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let file = data_dir.join("encryption.key");
+    if let Ok(text) = fs::read_to_string(&file) {
+        let text = Zeroizing::new(text);
+        let mode = fs::metadata(&file)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            bail!("{} can be read by others (mode {:o}): chmod 600 it", file.display(), mode & 0o777);
+        }
+        return Ok(Zeroizing::new(text.trim().to_owned()));
+    }
+    fs::create_dir_all(data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
+    let key = generate_key();
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file)
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    out.write_all(key.as_bytes())?;
+    out.sync_all()?;
+    tracing::warn!(
+        file = %file.display(),
+        "an encryption key was generated; keep a copy of it apart from the database: without it no credential can be opened"
+    );
+    Ok(key)
+}
+
+pub(super) async fn state(
+    config: &Config,
+    clock: Clock,
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+) -> anyhow::Result<AppState> {
+    let store = open_store(config).await?;
+    let provider = Provider::new(GitLab);
+    let instances = instances(config)?;
+    let use_cases = Arc::new(use_cases(config)?);
+    let tending = Tending { before: Duration::try_from(config.renew_before)? };
+    let warn_before = Duration::try_from(config.warn_before.first().copied().unwrap_or_default())?;
+    let (memory, usage) = (Memory::default(), Usage::default());
+    let renewals = Renewals::new(
+        store.clone(),
+        (provider.clone(), instances.clone()),
+        clock.clone(),
+        tending,
+        tracker.clone(),
+    );
+    Ok(AppState::new(Parts {
+        site_url: config.site_url.as_str().to_owned(),
+        is_https: config.site_url.is_https(),
+        connect: Connect {
+            store: store.clone(),
+            provider: provider.clone(),
+            instances: instances.clone(),
+            use_cases: Arc::clone(&use_cases),
+            clock: clock.clone(),
+            tending,
+            tracker,
+        },
+        disconnect: Disconnect {
+            store: store.clone(),
+            provider: provider.clone(),
+            instances: instances.clone(),
+            clock: clock.clone(),
+        },
+        health: Health {
+            store: store.clone(),
+            provider: provider.clone(),
+            instances: instances.clone(),
+            use_cases: Arc::clone(&use_cases),
+            renewals: renewals.clone(),
+            clock: clock.clone(),
+        },
+        handout: Handout {
+            store: store.clone(),
+            renewals: renewals.clone(),
+            clock: clock.clone(),
+            memory: memory.clone(),
+            usage,
+            warn_before,
+        },
+        clock,
+        store,
+        provider,
+        instances,
+        use_cases,
+        renewals,
+        memory,
+        warn_before,
+        stopping,
+    }))
+}
+
+fn use_cases(config: &Config) -> anyhow::Result<UseCases> {
+    let Some(file) = &config.use_cases_file else { return Ok(UseCases::shipped()) };
+    let text = fs::read_to_string(file).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))?;
+    UseCases::with_file(&text).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))
+}
+
+/// The integrations with their own trust, and the way to instances that users type, if that is allowed.
+fn instances(config: &Config) -> anyhow::Result<Instances> {
+    let common = ca_bundle(config.ca_file.as_deref(), "MOORING_CA_FILE")?;
+    let configured = config
+        .integrations
+        .iter()
+        .map(|one| integration(config, one, &common))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let typed = if config.allow_custom_base_url {
+        let policy = Policy::parse(&config.outbound_allow).context("MOORING_OUTBOUND_ALLOW")?;
+        Some(Outbound::guarded(policy, &common)?)
+    } else {
+        None
+    };
+    Ok(Instances::new(configured, typed))
+}
+
+fn integration(config: &Config, one: &IntegrationConfig, common: &CaBundle) -> anyhow::Result<(Integration, Outbound)> {
+    let base_url = BaseUrl::parse_configured(&one.base_url)
+        .with_context(|| format!("the base URL of the integration {}", one.id))?;
+    if !base_url.is_https() && !base_url.is_loopback() {
+        tracing::warn!(integration = one.id, "tokens travel in the clear: this integration's base URL is http");
+    }
+    let redirect_uri = format!("{}/oauth/{}/callback", config.site_url.as_str(), one.id);
+    let application = one.oauth.as_ref().map(|oauth| OAuthApplication {
+        client_id: oauth.client_id.clone(),
+        client_secret: Secret::new(oauth.client_secret.expose()),
+        redirect_uri: redirect_uri.clone(),
+        scopes: one.scopes.iter().cloned().collect(),
+    });
+    let own = ca_bundle(one.ca_file.as_deref(), "the CA file of an integration")?;
+    let http = Outbound::trusted(&common.merge(&own))?;
+    let integration = Integration {
+        id: one.id.clone(),
+        provider: one.provider.clone(),
+        base_url,
+        application,
+        redirect_uri,
+    };
+    Ok((integration, http))
+}
+
+fn ca_bundle(file: Option<&Path>, what: &str) -> anyhow::Result<CaBundle> {
+    let Some(file) = file else { return Ok(CaBundle::default()) };
+    let pem = fs::read(file).with_context(|| format!("{what}: {}", file.display()))?;
+    CaBundle::from_pem(&pem).with_context(|| format!("{what}: {}", file.display()))
+}
+
+/// Whether everything that the configuration names can be read.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    instances(config)?;
+    use_cases(config)?;
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The change feed between processes: what another one changed is forgotten here within the second.
+//!
+//! It polls the event log, on SQLite for the sake of the command line beside a running server, on
+//! PostgreSQL for the other replicas. Sequence numbers are given before a transaction commits and may show
+//! up late, so each look goes back a stretch and passes over what it has told already.
+
+use crate::store::{Store, StoreError};
+use std::{
+    collections::BTreeSet,
+    time::Duration,
+};
+use tokio::sync::Mutex;
+
+/// How often to look.
+pub const PERIOD: Duration = Duration::from_millis(300);
+/// How far back a look goes.
+const STRETCH: i64 = 300;
+
+pub struct Feed {
+    store: Store,
+    told: Mutex<Told>,
+}
+
+struct Told {
+    start: i64,
+    last: i64,
+    seen: BTreeSet<i64>,
+}
+
+impl Feed {
+    /// Begins after what is in the log already: nothing is remembered yet that it could make stale.
+    pub async fn begin(store: Store) -> Result<Self, StoreError> {
+        let start = store.last_event().await?;
+        Ok(Self { store, told: Mutex::new(Told { start, last: start, seen: BTreeSet::new() }) })
+    }
+
+    /// Tells the watchers here what changed since the last look.
+    pub async fn try_once(&self) -> Result<(), StoreError> {
+        let mut told = self.told.lock().await;
+        let after = told.start.max(told.last - STRETCH);
+        for (seq, change) in self.store.changes_after(after).await? {
+            told.last = told.last.max(seq);
+            if told.seen.insert(seq)
+                && let Some(change) = change
+            {
+                self.store.relay(&change);
+            }
+        }
+        let forget = told.last - STRETCH;
+        told.seen.retain(|seq| *seq > forget);
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! Connections: made by access token, listed, read, changed and ended.
+
+use super::{
+    InTenant, actor, find,
+    page::{Page, PageQuery},
+    view::ConnectionView,
+};
+use crate::{
+    connect::{Fields, Pasted, Target},
+    domain::{Caller, Connection, ConnectionId, Permission, RenewalKind, Secret, Status, TokenKind},
+    store::ConnectionFilter,
+    web::{
+        auth::Key,
+        error::Problem,
+        extract::{JsonBody, Query, Segment},
+        state::AppState,
+    },
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header::LOCATION},
+    response::IntoResponse,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// A connection to make by access token. One of `integration` and `base_url` says where.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewConnection {
+    #[schema(example = "acme-review", min_length = 1, max_length = 100)]
+    name: String,
+    #[schema(example = "gitlab")]
+    integration: Option<String>,
+    base_url: Option<String>,
+    #[schema(example = "glpat-…", format = Password)]
+    token: String,
+    /// Detected; where it is given and wrong the token is refused.
+    token_kind: Option<TokenKind>,
+    #[serde(default)]
+    use_cases: Vec<String>,
+    tenant: Option<String>,
+    description: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    /// `manual` if not given.
+    renewal: Option<RenewalKind>,
+}
+
+/// Where a request says to connect: exactly one of the two.
+pub(super) fn target(integration: Option<String>, base_url: Option<String>) -> Result<Target, Problem> {
+    match (integration, base_url) {
+        (Some(id), None) => Ok(Target::Integration(id)),
+        (None, Some(url)) => Ok(Target::BaseUrl(url)),
+        _ => Err(Problem::field("integration", "Give either integration or base_url.")),
+    }
+}
+
+impl NewConnection {
+    fn into_pasted(self, caller: &Caller) -> Result<Pasted, Problem> {
+        let tenant = match (&caller.tenant, self.tenant) {
+            (Some(own), Some(other)) if *own != other => {
+                let detail = "This API key is bound to another tenant.";
+                return Err(Problem::new(StatusCode::FORBIDDEN, "tenant_forbidden", detail));
+            }
+            (own, given) => given.or_else(|| own.clone()),
+        };
+        Ok(Pasted {
+            target: target(self.integration, self.base_url)?,
+            token: Secret::new(self.token.trim()),
+            token_kind: self.token_kind,
+            renewal: self.renewal.unwrap_or(RenewalKind::Manual),
+            fields: Fields {
+                name: self.name,
+                description: self.description,
+                tenant,
+                tags: self.tags,
+                use_cases: self.use_cases,
+            },
+        })
+    }
+}
+
+/// Connects by access token. The token is verified first; nothing is stored if it is refused.
+#[utoipa::path(post, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
+    request_body = NewConnection, responses(
+    (status = 201, description = "Connected", body = ConnectionView),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn create_connection(
+    key: Key,
+    State(state): State<AppState>,
+    JsonBody(new): JsonBody<NewConnection>,
+) -> Result<impl IntoResponse, Problem> {
+    let caller = key.may(Permission::ConnectionsWrite)?;
+    let connection = state.connect.adopt(new.into_pasted(&caller)?, &actor(&caller)).await?;
+    let location = format!("/api/v1/connections/{}", connection.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(ConnectionView::of(connection, &state))))
+}
+
+/// Which connections to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    tenant: Option<String>,
+    status: Option<Status>,
+    integration: Option<String>,
+    method: Option<crate::domain::Method>,
+    /// Part of the name, the account or the base URL.
+    q: Option<String>,
+    /// 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<i64>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Connections, newest first.
+#[utoipa::path(get, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
+    params(ListQuery), responses(
+    (status = 200, description = "A page of connections", body = Page<ConnectionView>),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn list_connections(
+    key: Key,
+    State(state): State<AppState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<ConnectionView>>, Problem> {
+    let caller = key.may(Permission::ConnectionsRead)?;
+    let page = PageQuery::new(query.limit, query.cursor);
+    if caller.tenant.is_some() && query.tenant.is_some() && caller.tenant != query.tenant {
+        return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
+    }
+    let filter = ConnectionFilter {
+        tenant: caller.tenant.or(query.tenant).unwrap_or_default(),
+        integration: query.integration.unwrap_or_default(),
+        method: query.method.map(|m| m.to_string()).unwrap_or_default(),
+        q: query.q.unwrap_or_default(),
+    };
+    let limit = page.limit()?;
+    let found = with_status(&state, &filter, query.status, page.cursor()?, limit + 1).await?;
+    Ok(Json(Page::of(found, limit, |c| c.id.to_string(), |c| ConnectionView::of(c, &state))))
+}
+
+/// A status follows from the clock, so it is looked for in what is read and not in the database.
+async fn with_status(
+    state: &AppState,
+    filter: &ConnectionFilter,
+    status: Option<Status>,
+    mut before: Option<ConnectionId>,
+    wanted: i64,
+) -> Result<Vec<Connection>, Problem> {
+    let mut found = Vec::new();
+    loop {
+        let batch = state.store.list_connections(filter, before, wanted).await?;
+        let last = batch.last().map(|c| c.id);
+        let full = i64::try_from(batch.len()) == Ok(wanted);
+        found.extend(batch.into_iter().filter(|c| status.is_none_or(|s| state.standing(c).status == s)));
+        let enough = i64::try_from(found.len()).is_ok_and(|n| n >= wanted);
+        if enough || !full {
+            found.truncate(usize::try_from(wanted).expect("a limit is positive"));
+            return Ok(found);
+        }
+        before = last;
+    }
+}
+
+/// One connection.
+#[utoipa::path(get, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
+    params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
+    (status = 200, description = "The connection", body = ConnectionView),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn get_connection(
+    key: Key,
+    State(state): State<AppState>,
+    Segment(reference): Segment,
+    tenant: Query<InTenant>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let caller = key.may(Permission::ConnectionsRead)?;
+    let connection = find(&state, &caller, &reference, tenant).await?;
+    Ok(Json(ConnectionView::of(connection, &state)))
+}
+
+/// What to change. A field that is not there stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectionChange {
+    name: Option<String>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    tags: Option<BTreeMap<String, String>>,
+    use_cases: Option<Vec<String>>,
+    renewal: Option<RenewalKind>,
+}
+
+/// Tells a field that is null from one that is not there.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+/// Changes name, description, tags, use cases or renewal. New use cases are checked at once.
+#[utoipa::path(patch, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
+    params(("ref" = String, Path, description = "Id or name"), InTenant),
+    request_body = ConnectionChange, responses(
+    (status = 200, description = "The changed connection", body = ConnectionView),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn edit_connection(
+    key: Key,
+    State(state): State<AppState>,
+    Segment(reference): Segment,
+    tenant: Query<InTenant>,
+    JsonBody(change): JsonBody<ConnectionChange>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let caller = key.may(Permission::ConnectionsWrite)?;
+    let was = find(&state, &caller, &reference, tenant).await?;
+    let fields = Fields {
+        name: change.name.unwrap_or_else(|| was.name.clone()),
+        description: change.description.unwrap_or_else(|| was.description.clone()),
+        tenant: was.tenant.clone(),
+        tags: change.tags.unwrap_or_else(|| was.tags.clone()),
+        use_cases: change.use_cases.unwrap_or_else(|| was.use_cases.clone()),
+    };
+    state.connect.edit(&was, fields, change.renewal, &actor(&caller)).await?;
+    let changed = state.store.connection(was.id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(ConnectionView::of(changed, &state)))
+}
+
+/// Whether the provider is told as well.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteQuery {
+    /// Also revoke the token at the provider, in the background until it answers. True if not given.
+    #[param(default = true)]
+    revoke: Option<bool>,
+    tenant: Option<String>,
+}
+
+/// Disconnects: unusable at once everywhere.
+#[utoipa::path(delete, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
+    params(("ref" = String, Path, description = "Id or name"), DeleteQuery), responses(
+    (status = 204, description = "Disconnected"),
+    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn delete_connection(
+    key: Key,
+    State(state): State<AppState>,
+    Segment(reference): Segment,
+    Query(DeleteQuery { revoke, tenant }): Query<DeleteQuery>,
+) -> Result<StatusCode, Problem> {
+    let caller = key.may(Permission::ConnectionsWrite)?;
+    let connection = find(&state, &caller, &reference, Query(InTenant { tenant })).await?;
+    match state.disconnect.end(connection.id, revoke.unwrap_or(true), &actor(&caller)).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Problem::not_found()),
+    }
+}

@@ -1,0 +1,82 @@
+//! Which program asks: an API key as Bearer token (RFC 6750), and nothing else. Cookies are not looked at.
+
+use super::{error::Problem, state::AppState};
+use crate::{
+    domain::{Caller, Permission},
+    store::{ApiKey, StoreError},
+    vault::{ApiKeyParts, parse_api_key},
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, header::AUTHORIZATION, request::Parts},
+};
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// The caller behind a valid API key. What it may do is asked with [`Key::may`].
+pub struct Key(Caller);
+
+impl Key {
+    /// The caller, if its key has this permission.
+    pub fn may(self, permission: Permission) -> Result<Caller, Problem> {
+        if self.0.may(permission) {
+            return Ok(self.0);
+        }
+        let detail = format!("This API key lacks the scope {permission}. Use a key that has it.");
+        Err(Problem::new(StatusCode::FORBIDDEN, "insufficient_permission", detail))
+    }
+
+    /// The caller, if its key governs the whole installation.
+    pub fn may_govern(self) -> Result<Caller, Problem> {
+        let caller = self.may(Permission::Admin)?;
+        if caller.tenant.is_none() {
+            return Ok(caller);
+        }
+        let detail = "This API key is bound to a tenant. Only a key without a tenant may do this.";
+        Err(Problem::new(StatusCode::FORBIDDEN, "insufficient_permission", detail))
+    }
+}
+
+impl FromRequestParts<AppState> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let presented = bearer(parts).and_then(parse_api_key).ok_or_else(refused)?;
+        let key = known_key(state, &presented.id).await?.ok_or_else(refused)?;
+        if !proves(&key, &presented) || !key.is_valid(state.clock.now()) {
+            return Err(refused());
+        }
+        Ok(Self(Caller {
+            api_key_id: key.id.clone(),
+            name: key.name.clone(),
+            tenant: key.tenant.clone(),
+            permissions: key.permissions.clone(),
+        }))
+    }
+}
+
+fn bearer(parts: &Parts) -> Option<&str> {
+    let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// From memory, which a revocation empties at once.
+async fn known_key(state: &AppState, id: &str) -> Result<Option<Arc<ApiKey>>, StoreError> {
+    if let Some(key) = state.memory.key(id) {
+        return Ok(Some(key));
+    }
+    let seen = state.memory.generation();
+    let Some(key) = state.store.api_key(id).await?.map(Arc::new) else { return Ok(None) };
+    state.memory.keep_key(&key, seen);
+    Ok(Some(key))
+}
+
+fn proves(key: &ApiKey, presented: &ApiKeyParts) -> bool {
+    key.digest.ct_eq(&presented.digest).into()
+}
+
+/// The same for a missing, mistyped, unknown, expired or revoked key.
+fn refused() -> Problem {
+    let detail = "Send a valid API key: Authorization: Bearer moor_…. One is made with `mooring api-key create`.";
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", detail)
+}
