@@ -1,0 +1,9 @@
+//! What the integration tests stand on: the app, databases, a browser and an HTTP client that end with the
+//! test process.
+#![allow(dead_code, reason = "a box of tools: a test takes what it needs")]
+
+pub(crate) mod app;
+pub(crate) mod browser;
+pub(crate) mod postgres;
+pub(crate) mod request;
+mod watchdog;
