@@ -135,3 +135,89 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     })?;
     Some(Duration::from_secs(seconds.min(MOST)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oauth2::{AccessToken, TokenResponse, basic::BasicTokenResponse};
+
+    fn answer(status: u16, body: &[u8], headers: &[(&'static str, &str)]) -> Answer {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: map,
+            body: body.to_vec(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn granted(body: &[u8]) -> BasicTokenResponse {
+        let answer = normalize(&answer(200, body, &[])).unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)));
+        serde_json::from_slice(answer.body()).unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)))
+    }
+
+    /// Answers that hold a good token, each wrong in a way that the crate alone refuses.
+    #[test]
+    fn no_good_token_is_thrown_away() {
+        let odd: [&[u8]; 14] = [
+            br#"{"access_token":"a"}"#,
+            br#"{"access_token":"a","token_type":"Bearer","expires_in":"7200"}"#,
+            br#"{"access_token":"a","token_type":"Bearer","expires_in":7200.0}"#,
+            br#"{"access_token":"a","token_type":"Bearer","expires_in":-1}"#,
+            br#"{"access_token":"a","token_type":"Bearer","expires_in":1e20}"#,
+            br#"{"access_token":"a","token_type":"Bearer","expires_in":null}"#,
+            br#"{"access_token":"a","token_type":7}"#,
+            br#"{"access_token":"a","token_type":"bearer","scope":["api","read_user"]}"#,
+            br#"{"access_token":"a","token_type":"bearer","scope":""}"#,
+            br#"{"access_token":"a","token_type":"bearer","scope":null}"#,
+            br#"{"access_token":"x","access_token":"a","token_type":"bearer"}"#,
+            br#"{"access_token":"a","token_type":"bearer","refresh_token":""}"#,
+            br#"{"access_token":"a","token_type":"bearer","refresh_token":null,"error":"no"}"#,
+            b"\xef\xbb\xbf{\"access_token\":\"a\",\"token_type\":\"bearer\"}",
+        ];
+        for body in odd {
+            assert_eq!(granted(body).access_token().secret(), AccessToken::new("a".into()).secret());
+            assert!(granted(body).refresh_token().is_none());
+        }
+        let whole = granted(br#"{"access_token":"a","expires_in":"7200","refresh_token":"r","scope":["api","read_user"]}"#);
+        assert_eq!(whole.expires_in(), Some(Duration::from_secs(7_200)));
+        assert_eq!(whole.scopes().unwrap().len(), 2);
+        assert_eq!(whole.refresh_token().unwrap().secret(), "r");
+    }
+
+    #[test]
+    fn what_holds_no_token_is_no_grant() {
+        for body in [&b"<html>"[..], b"", b"null", b"[]", b"{", b"\0\0", b"\xff\xfe{\0}\0"] {
+            assert!(matches!(normalize(&answer(200, body, &[])), Err(WireError::Unreadable)), "{body:?}");
+        }
+        assert!(serde_json::from_slice::<BasicTokenResponse>(normalize(&answer(200, b"{}", &[])).unwrap().body()).is_err());
+    }
+
+    #[test]
+    fn a_status_is_not_lost() {
+        for (status, body) in [(502, &b"<html>"[..]), (503, b"{}"), (429, b"Retry later"), (302, b""), (403, b"<html>"), (404, b"{}")] {
+            let error = normalize(&answer(status, body, &[("retry-after", "7")])).unwrap_err();
+            assert!(
+                matches!(error, WireError::Status { status: s, retry_after: Some(wait) }
+                    if s.as_u16() == status && wait == Duration::from_secs(7)),
+                "{status}"
+            );
+        }
+        let refused = normalize(&answer(401, br#"{"error":"invalid_client"}"#, &[])).unwrap();
+        assert_eq!(refused.status(), 400, "the crate reads an error answer at any status but 200");
+    }
+
+    #[test]
+    fn retry_after_comes_in_two_forms_and_has_a_limit() {
+        let of = |pairs: &[(&'static str, &str)]| retry_after(&answer(503, b"", pairs).headers).map(|d| d.as_secs());
+        assert_eq!(of(&[("retry-after", "30")]), Some(30));
+        assert_eq!(of(&[("retry-after", "999999")]), Some(3_600));
+        assert_eq!(of(&[("retry-after", "-1")]), None);
+        let dates = [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
+        assert_eq!(of(&dates), Some(120));
+        assert_eq!(of(&[]), None);
+    }
+}

@@ -1,4 +1,6 @@
 //! The one integration binary: the real app over HTTP, on both databases, against a simulated GitLab.
 
 mod access_token_story;
+mod oauth_story;
+mod renewal;
 mod support;

@@ -401,7 +401,7 @@ fn driver() -> &'static Driver {
 fn start_driver() -> Driver {
     let mut watchdog = Watchdog::start(SCRIPT);
     let first = watchdog.hear().expect("a folder for the browsers can be made");
-    assert_ne!(first, "missing", "Chromium or chromedriver is missing: `make test` installs them");
+    assert!(first != "missing", "Chromium or chromedriver is missing: `make test` installs them");
     let browser = watchdog.hear().expect("the script names the browser");
     let port = hear_port(&mut watchdog);
     Driver { folder: first.into(), browser, port, _leash: watchdog.ignore() }

@@ -43,6 +43,11 @@ impl Http {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same client, with the API key that another client has.
+    pub(crate) fn with_key_of(&self, other: &Self) -> Self {
+        Self { key: other.key.clone(), ..self.clone() }
+    }
+
     /// Another client of the same server, without cookies and without an API key.
     pub(crate) fn stranger(&self) -> Self {
         Self { key: None, cookies: Arc::default(), ..self.clone() }
