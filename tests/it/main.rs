@@ -2,5 +2,6 @@
 
 mod access_token_story;
 mod oauth_story;
+mod processes;
 mod renewal;
 mod support;

@@ -1,9 +1,9 @@
 //! The address table, each range with its edges.
 
-use super::super::AddressClass::{
+use crate::outbound::AddressClass::{
     self, LinkLocal, Loopback, Metadata, Multicast, Private, Public, Reserved, Unspecified,
 };
-use super::super::{AllowEntry, Policy, PolicyError, classify};
+use crate::outbound::{AllowEntry, Policy, PolicyError, classify};
 use super::{ip, policy};
 
 fn all_are(class: AddressClass, addresses: &[&str]) {

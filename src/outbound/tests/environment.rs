@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::super::{BuildError, CaBundle, Outbound};
+use crate::outbound::{BuildError, CaBundle, Outbound};
 use super::server::{Pki, answering};
 use super::{Script, get, trusted};
 

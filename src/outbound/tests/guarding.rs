@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use reqwest::dns::Resolve;
 
-use super::super::guard::Guard;
-use super::super::resolver::GuardedResolver;
-use super::super::steps::DnsFault;
-use super::super::{AddressClass, CaBundle, Outbound, OutboundError, Policy, Refused, Sent};
+use crate::outbound::guard::Guard;
+use crate::outbound::resolver::GuardedResolver;
+use crate::outbound::steps::DnsFault;
+use crate::outbound::{AddressClass, CaBundle, Outbound, OutboundError, Policy, Refused, Sent};
 use super::{Script, Silence, get, impatient, ip, policy, url};
 
 /// The same table that the tests of `BaseUrl` read: rows marked `guard` are ours to refuse.

@@ -1,6 +1,6 @@
 //! How much of an answer is read, and what an answer shows of itself.
 
-use super::super::{ANSWER_LIMIT, LIST_LIMIT, OutboundError, Sent};
+use crate::outbound::{ANSWER_LIMIT, LIST_LIMIT, OutboundError, Sent};
 use super::server::{answering, hanging_after, raw, read_head};
 use super::{get, trusted};
 use std::io::Write;

@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, Stream};
 
-use super::super::CaBundle;
+use crate::outbound::CaBundle;
 
 /// Where a server listens, and how many connections it has seen.
 pub(super) struct Server {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use reqwest::{Method, Request};
 
-use super::super::{
+use crate::outbound::{
     CaBundle, ConnectReason, DnsReason, Lookup, Options, Outbound, OutboundError, Sent, SystemLookup,
 };
 use super::server::{answering, hang, hanging_after, raw, read_head};

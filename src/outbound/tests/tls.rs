@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use super::super::{BuildError, CaBundle, CaError, Outbound, OutboundError, Sent, TlsReason};
+use crate::outbound::{BuildError, CaBundle, CaError, Outbound, OutboundError, Sent, TlsReason};
 use super::server::{Pki, Server, hang, raw};
 use super::{Script, get, policy};
 

@@ -1,0 +1,87 @@
+//! Several real processes on one PostgreSQL.
+
+use crate::support::{
+    app::{On, TestApp},
+    request::Http,
+};
+use futures_util::future::join_all;
+use std::{process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// The built binary, serving on a port of its own. It ends with the test.
+struct Process {
+    _child: Child,
+    http: Http,
+}
+
+impl Process {
+    async fn start(app: &TestApp) -> Self {
+        let folder = app.data.path();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mooring"))
+            .current_dir(folder)
+            .env_clear()
+            .envs(app.vars())
+            .env("MOORING_LISTEN", "127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary was built");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let http = loop {
+            let line = lines.next_line().await.unwrap().expect("it says where it listens before it ends");
+            if let Some(rest) = line.strip_prefix("Mooring listens on ") {
+                break Http::new(rest.split(' ').next().unwrap());
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { _child: child, http }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_processes_refresh_a_refused_token_once() {
+    let app = TestApp::start(On::Postgres).await;
+    app.connect_by_oauth("acme").await;
+    let key = app.program(&["tokens:read"]).await;
+    let processes = join_all((0..3).map(|_| Process::start(&app))).await;
+    let programs: Vec<_> = processes.iter().map(|p| p.http.with_key_of(&key)).collect();
+
+    let mut first = join_all(programs.iter().map(|p| p.get("/api/v1/connections/acme/token"))).await;
+    let held = first.remove(0).expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    for other in first {
+        assert_eq!(other.expect(200).json()["access_token"], held);
+    }
+    app.sim().expire(&held);
+    let path = "/api/v1/connections/acme/token?newer_than=1";
+    let answers = join_all((0..100).map(|n| programs[n % 3].get(path))).await;
+    for answer in answers {
+        let answer = answer.expect(200).json();
+        assert_eq!(answer["generation"], 2);
+        assert!(app.sim().is_live(answer["access_token"].as_str().unwrap()));
+    }
+    let counts = app.sim().counts();
+    assert_eq!((counts.refreshes_granted, counts.refreshes_denied), (1, 0));
+}
+
+/// The promise of one second, without asking the replica to hurry: it is asked until it knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_known_everywhere_within_a_second() {
+    let app = TestApp::start(On::Postgres).await;
+    app.connect_by_oauth("acme").await;
+    let program = app.program(&["connections:write", "tokens:read"]).await;
+    let process = Process::start(&app).await;
+    let other = process.http.with_key_of(&program);
+    other.get("/api/v1/connections/acme/token").await.expect(200);
+    program.delete("/api/v1/connections/acme").await.expect(204);
+    let known = async {
+        while other.get("/api/v1/connections/acme/token").await.status != 404 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), known).await.expect("within a second");
+}
