@@ -21,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use build::{check, open_store};
 
 const RENEWALS_EVERY: Duration = Duration::from_secs(1);
+const RECOVERY_EVERY: Duration = Duration::from_secs(30);
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(2);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -86,6 +87,10 @@ impl App {
         self.tracker.spawn(repeat("change feed", feed::PERIOD, stop(), async move || feed.try_once().await));
         self.tracker.spawn(repeat("renewals", RENEWALS_EVERY, stop(), async move || {
             worker.try_once().await.map(drop)
+        }));
+        let renewals = state.renewals.clone();
+        self.tracker.spawn(repeat("recovery", RECOVERY_EVERY, stop(), async move || {
+            renewals.recover().await.map(drop)
         }));
         self.tracker.spawn(repeat("revocations", REVOCATIONS_EVERY, stop(), async move || {
             disconnect.try_once().await.map(drop)

@@ -9,7 +9,7 @@ use crate::{
     health::Health,
     outbound::{CaBundle, Outbound, Policy},
     providers::{GitLab, Instances, Provider},
-    renewal::Renewals,
+    renewal::{Renewals, Spool},
     store::{Location, Store},
     vault::{Keyring, generate_key},
     web::{AppState, Parts},
@@ -86,7 +86,7 @@ pub(super) async fn state(
         store.clone(),
         (provider.clone(), instances.clone()),
         clock.clone(),
-        tending,
+        (tending, Spool::new(config.data_dir.join("spool"))),
         tracker.clone(),
     );
     Ok(AppState::new(Parts {

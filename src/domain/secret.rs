@@ -3,6 +3,7 @@
 //! A `Secret` is defined by what it lacks: no `Display`, no `Serialize`, no `PartialEq`.
 
 use std::{fmt, sync::Arc};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// Cloning shares the one copy in memory; it is wiped when the last clone is dropped.
@@ -17,6 +18,11 @@ impl Secret {
     /// The plain text. Every call is a place to review.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Compares in constant time. Secrets have no `==`, so that nothing else is ever used.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -79,6 +79,11 @@ pub(super) fn normalize(answer: &Answer) -> Result<HttpResponse, WireError> {
     http::Response::builder().status(status).body(body).map_err(|_| WireError::Unreadable)
 }
 
+/// The body of a successful answer as the crate reads it.
+pub(super) fn repaired(body: &[u8]) -> Option<Vec<u8>> {
+    serde_json::to_vec(&repair(read_object(body)?)).ok()
+}
+
 /// The JSON object of a body, also behind a byte order mark. Of a key that stands twice the last counts.
 fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()

@@ -162,20 +162,33 @@ impl Provider {
         match &old.renewal {
             Renewal::Refresh(token) => {
                 let grant = oauth::refresh(instance, self.api.endpoints(), token, keep, now).await?;
-                Ok(Credential {
-                    renewal: Renewal::Refresh(grant.refresh_token.unwrap_or_else(|| token.clone())),
-                    scopes: grant.scopes.unwrap_or_else(|| old.scopes.clone()),
-                    access_token: grant.access_token,
-                    obtained_at: now,
-                    expires_at: Some(grant.expires_at),
-                })
+                Ok(refreshed(grant, token, old, now))
             }
             Renewal::SelfRotate | Renewal::Manual => Err(RenewError::NeedsPerson),
+        }
+    }
+
+    /// Reads an answer that was kept before a crash. `None`: there is no grant in it.
+    pub fn read_renewal(&self, old: &Credential, answer: &[u8], sent_at: OffsetDateTime) -> Option<Credential> {
+        match &old.renewal {
+            Renewal::Refresh(token) => Some(refreshed(oauth::read_grant(answer, sent_at)?, token, old, sent_at)),
+            Renewal::SelfRotate | Renewal::Manual => None,
         }
     }
 
     /// Tells the provider to kill a refresh token, and with it the grant (RFC 7009).
     pub async fn revoke_refresh_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError> {
         oauth::revoke(instance, self.api.endpoints(), token).await
+    }
+}
+
+/// What an answer leaves out stays as it was: an absent refresh token, and absent scopes.
+fn refreshed(grant: Grant, token: &Secret, old: &Credential, now: OffsetDateTime) -> Credential {
+    Credential {
+        renewal: Renewal::Refresh(grant.refresh_token.unwrap_or_else(|| token.clone())),
+        scopes: grant.scopes.unwrap_or_else(|| old.scopes.clone()),
+        access_token: grant.access_token,
+        obtained_at: now,
+        expires_at: Some(grant.expires_at),
     }
 }

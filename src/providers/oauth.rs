@@ -2,7 +2,7 @@
 
 use super::{
     Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError,
-    answer::{KeepNothing, Wire, WireError, retry_after},
+    answer::{KeepNothing, Wire, WireError, repaired, retry_after},
 };
 use crate::{
     domain::{BaseUrl, OAuthApplication, Reason, Scopes, Secret},
@@ -91,6 +91,11 @@ pub(super) async fn refresh(
     let answer = client.exchange_refresh_token(&token).request_async(&wire).await;
     let unusable = || RenewError::Uncertain { message: unreadable(&instance.base_url) };
     grant(&answer.map_err(|e| renew_error(&e, &instance.base_url))?, now).ok_or_else(unusable)
+}
+
+/// The grant in the body of a successful answer, if there is one.
+pub(super) fn read_grant(body: &[u8], now: OffsetDateTime) -> Option<Grant> {
+    grant(&serde_json::from_slice(&repaired(body)?).ok()?, now)
 }
 
 /// RFC 7009 section 2. The crate is not asked: it refuses an integration on plain HTTP.

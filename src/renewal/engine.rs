@@ -1,16 +1,16 @@
 //! The engine: flight, lease, journal, re-read, provider, fenced write, event.
 
 use super::{
-    RenewalError, failure,
+    RenewalError, Spool, failure,
     flight::{Boarding, Flights},
+    journal::Journal,
     schedule,
 };
 use crate::{
     domain::{Clock, Connection, ConnectionId, Credential, Reason, RenewalId, Tending, credential::lasts},
-    providers::{InspectError, Instances, KeepAnswer, Provider, RenewError},
+    providers::{InspectError, Instances, Provider, RenewError},
     store::{GivenUp, Held, NextCredential, RenewalCause, RenewalOutcome, Store, StoreError},
 };
-use async_trait::async_trait;
 use std::{sync::Arc, time::Duration as StdDuration};
 use time::Duration;
 use tokio::time::{Instant, sleep};
@@ -45,11 +45,12 @@ pub enum Need {
 /// Renews credentials. Clones share the flights.
 #[derive(Clone)]
 pub struct Renewals {
-    store: Store,
-    provider: Provider,
+    pub(super) store: Store,
+    pub(super) provider: Provider,
     instances: Instances,
-    clock: Clock,
+    pub(super) clock: Clock,
     tending: Tending,
+    pub(super) spool: Spool,
     /// Names this process in leases.
     holder: Arc<str>,
     flights: Flights<ConnectionId, Result<Arc<Held>, RenewalError>>,
@@ -60,11 +61,11 @@ impl Renewals {
         store: Store,
         (provider, instances): (Provider, Instances),
         clock: Clock,
-        tending: Tending,
+        (tending, spool): (Tending, Spool),
         tracker: TaskTracker,
     ) -> Self {
         let holder = RenewalId::fresh().to_string().into();
-        Self { store, provider, instances, clock, tending, holder, flights: Flights::new(tracker) }
+        Self { store, provider, instances, clock, tending, spool, holder, flights: Flights::new(tracker) }
     }
 
     /// Sees to it that the need is met, by renewing if it must. Callers at the same time share one flight;
@@ -120,7 +121,7 @@ impl Renewals {
         }
     }
 
-    async fn read(&self, id: ConnectionId) -> Result<Held, RenewalError> {
+    pub(super) async fn read(&self, id: ConnectionId) -> Result<Held, RenewalError> {
         self.store.open_credential(id).await?.ok_or(RenewalError::Gone)
     }
 
@@ -200,7 +201,7 @@ impl Renewals {
     /// lost already; if it was not, this one works.
     async fn ask(&self, held: &Held, attempt: RenewalId) -> Result<Credential, RenewalError> {
         let connection = &held.connection;
-        let keep = Journal { store: &self.store, connection, attempt };
+        let keep = Journal { renewals: self, connection, attempt };
         let instance = match self.instances.of(connection) {
             Ok(instance) => instance,
             Err(e) => {
@@ -246,7 +247,12 @@ impl Renewals {
     }
 
     /// Keeps the new credential, however long the database takes to come back: the old one is dead.
-    async fn commit(&self, held: Held, attempt: RenewalId, next: Credential) -> Result<Arc<Held>, RenewalError> {
+    pub(super) async fn commit(
+        &self,
+        held: Held,
+        attempt: RenewalId,
+        next: Credential,
+    ) -> Result<Arc<Held>, RenewalError> {
         let next_credential = NextCredential { credential: &next, renew_at: self.tending.renew_at(&next, rand::random()) };
         let mut failures = 0;
         let committed = loop {
@@ -261,16 +267,24 @@ impl Renewals {
                 }
             }
         };
-        if committed.is_none() {
-            self.give_up_grant(&held.connection, &next).await?;
+        let current = self.store.open_credential(held.connection.id).await?;
+        if committed.is_none() && !current.as_ref().is_some_and(|c| is_same_grant(&c.credential, &next)) {
             tracing::info!(connection = %held.connection.id, outcome = %RenewalOutcome::Superseded, "renewed");
+            self.give_up_grant(&held.connection, &next).await?;
         }
-        self.read(held.connection.id).await.map(Arc::new)
+        self.forget_spooled(attempt);
+        current.map(Arc::new).ok_or(RenewalError::Gone)
     }
 
     /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.
     async fn give_up_grant(&self, connection: &Connection, credential: &Credential) -> Result<(), StoreError> {
         self.store.owe_revocation(&GivenUp::of(connection, credential), self.clock.now()).await
+    }
+
+    fn forget_spooled(&self, attempt: RenewalId) {
+        if let Err(error) = self.spool.forget(attempt) {
+            tracing::warn!(%error, "a spooled answer could not be removed; its replay will change nothing");
+        }
     }
 
     async fn give_back_lease(&self, id: ConnectionId) {
@@ -291,18 +305,7 @@ fn cannot_ask(error: &InspectError) -> RenewalError {
     RenewalError::Failed { reason, message: error.to_string(), next_attempt_at: None }
 }
 
-/// Rule 4: the answer goes, sealed, into the journal before it is read.
-struct Journal<'a> {
-    store: &'a Store,
-    connection: &'a Connection,
-    attempt: RenewalId,
-}
-
-#[async_trait]
-impl KeepAnswer for Journal<'_> {
-    async fn keep(&self, answer: &[u8]) {
-        if let Err(e) = self.store.keep_answer(self.connection, self.attempt, answer).await {
-            tracing::error!(connection = %self.connection.id, error = %e, "an answer could not be kept before it was read");
-        }
-    }
+/// Whether an answer that came too late had been replayed by somebody else already.
+fn is_same_grant(current: &Credential, late: &Credential) -> bool {
+    current.access_token.is_same(&late.access_token)
 }

@@ -13,9 +13,12 @@ mod engine;
 mod error;
 mod failure;
 mod flight;
+mod journal;
 mod schedule;
+mod spool;
 mod worker;
 
 pub use engine::{Need, Renewals};
 pub use error::RenewalError;
+pub use spool::Spool;
 pub use worker::{Worker, repeat};

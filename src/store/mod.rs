@@ -25,7 +25,7 @@ pub use connections::{ConnectionEdit, ConnectionFilter};
 pub use credentials::{Held, NextCredential, RenewalFailure};
 pub use events::{LoggedEvent, Watcher};
 pub use operators::Operator;
-pub use renewals::{RenewalCause, RenewalOutcome, RenewalRecord};
+pub use renewals::{RenewalCause, RenewalOutcome, RenewalRecord, UnfinishedRenewal};
 pub use revocations::{GivenUp, OwedRevocation, TokenHint};
 pub use usage::UsageCount;
 
@@ -50,7 +50,7 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     #[error("the database schema could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    #[error("the database file could not be made: {0}")]
+    #[error("a file could not be read or written: {0}")]
     File(#[from] std::io::Error),
     #[error("MOORING_ENCRYPTION_KEY is not the key that this database was sealed with")]
     WrongKey,

@@ -13,6 +13,7 @@ use crate::{
     vault::Binding,
 };
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 words! {
     /// Why a renewal was started.
@@ -52,6 +53,16 @@ pub struct RenewalRecord {
     pub finished_at: Option<OffsetDateTime>,
     pub outcome: Option<RenewalOutcome>,
     pub detail: Option<String>,
+}
+
+/// An attempt with an answer that nobody has read yet.
+#[derive(Debug)]
+pub struct UnfinishedRenewal {
+    pub id: RenewalId,
+    pub connection: ConnectionId,
+    pub generation: i64,
+    pub started_at: OffsetDateTime,
+    answer: Vec<u8>,
 }
 
 /// Closes an entry. A good answer is kept in the credential by then, so the sealed copy goes; one that
@@ -117,24 +128,67 @@ impl Store {
         Ok(id)
     }
 
-    /// Seals the provider's raw answer into the entry.
-    pub async fn keep_answer(
+    /// Seals a provider's raw answer for one attempt.
+    pub fn seal_answer(&self, connection: &Connection, attempt: RenewalId, answer: &[u8]) -> Vec<u8> {
+        let generation = connection.credential.generation;
+        self.keyring.seal(answer, binding(&attempt.to_string(), connection.base_url.as_str(), generation))
+    }
+
+    /// Keeps a sealed answer. `false`: the attempt is gone with its connection, or is closed.
+    pub async fn keep_answer(&self, attempt: RenewalId, sealed: &[u8]) -> Result<bool, StoreError> {
+        Ok(on!(self.db, write, |pool| sqlx::query(
+            "update renewals set answer = $2 where renewal_id = $1 and outcome is null"
+        )
+        .bind(attempt.to_string())
+        .bind(sealed)
+        .execute(pool)
+        .await?
+        .rows_affected())
+            == 1)
+    }
+
+    /// Attempts with an answer and without an outcome, whose process is not at work any more.
+    pub async fn unfinished_renewals(&self) -> Result<Vec<UnfinishedRenewal>, StoreError> {
+        let rows: Vec<(String, String, i64, i64, Vec<u8>)> = on!(self.db, read, |pool| sqlx::query_as(
+            "select r.renewal_id, r.connection_id, r.generation, r.started_at, r.answer
+               from renewals r
+               join credentials k on k.connection_id = r.connection_id
+              where r.outcome is null
+                and r.answer is not null
+                and (k.lease_until is null or k.lease_until <= (select now from clock))",
+        )
+        .fetch_all(pool)
+        .await?);
+        let read = |(id, connection, generation, started_at, answer): (String, String, i64, i64, Vec<u8>)| {
+            let read = Reader { table: "renewals", row: &id };
+            Ok(UnfinishedRenewal {
+                id: read.word(&id)?,
+                connection: read.word(&connection)?,
+                generation,
+                started_at: read.instant(started_at)?,
+                answer,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Opens the answer of an unfinished attempt.
+    pub fn open_answer(
         &self,
         connection: &Connection,
-        attempt: RenewalId,
-        answer: &[u8],
-    ) -> Result<(), StoreError> {
-        let row = attempt.to_string();
-        let bound = Binding {
-            table: "renewals",
-            row: &row,
-            field: "answer",
-            base_url: connection.base_url.as_str(),
-            generation: connection.credential.generation,
-        };
-        on!(self.db, write, |pool| sqlx::query("update renewals set answer = $2 where renewal_id = $1")
-            .bind(&row)
-            .bind(self.keyring.seal(answer, bound))
+        one: &UnfinishedRenewal,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let row = one.id.to_string();
+        Ok(self.keyring.open(&one.answer, binding(&row, connection.base_url.as_str(), one.generation))?)
+    }
+
+    /// Closes an attempt whose answer was of no use (any more). The sealed answer stays.
+    pub async fn give_up_renewal(&self, attempt: RenewalId, at: OffsetDateTime) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(FINISH)
+            .bind(attempt.to_string())
+            .bind(micros(at))
+            .bind(RenewalOutcome::Superseded.as_str())
+            .bind(None::<String>)
             .execute(pool)
             .await?
             .rows_affected());
@@ -162,4 +216,8 @@ impl Store {
         .await?);
         rows.into_iter().map(RenewalRecord::try_from).collect()
     }
+}
+
+fn binding<'a>(row: &'a str, base_url: &'a str, generation: i64) -> Binding<'a> {
+    Binding { table: "renewals", row, field: "answer", base_url, generation }
 }

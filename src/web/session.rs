@@ -1,1 +1,232 @@
-//! stub
+//! Operators' sessions: who is signed in, proved by a cookie whose id is kept as a hash alone.
+//!
+//! A new id at sign-in, the row gone at sign-out. A session ends twelve hours after it was last used and
+//! a week after it began. `SameSite=Lax`, not `Strict`: the browser must bring it back from GitLab.
+
+use super::{pages::problem::Failure, state::AppState};
+use crate::{
+    domain::{Actor, Clock, OperatorId},
+    store::{Operator, Store, StoreError},
+    vault::{Digest, digest},
+};
+use async_trait::async_trait;
+use axum::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    http::{Method, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use sha2::{Digest as _, Sha256};
+use time::{Duration, OffsetDateTime};
+use tower_sessions::{
+    Expiry, Session, SessionManagerLayer, SessionStore,
+    cookie::SameSite,
+    session::{Id, Record},
+    session_store::{Error, Result as StoreResult},
+};
+
+const IDLE: Duration = Duration::hours(12);
+const LONGEST: Duration = Duration::days(7);
+/// How often the use of a session is noted: not with every request, that would be a write each time.
+const NOTED_EVERY: Duration = Duration::minutes(10);
+
+const OPERATOR: &str = "operator";
+const BEGAN: &str = "began";
+const SEEN: &str = "seen";
+const NOTICE: &str = "notice";
+
+/// The layer that reads and sets the session cookie.
+pub fn layer(state: &AppState) -> SessionManagerLayer<StoredSessions> {
+    let sessions = StoredSessions { store: state.store.clone(), clock: state.clock.clone() };
+    SessionManagerLayer::new(sessions)
+        .with_name(if state.is_https { "__Host-mooring" } else { "mooring" })
+        .with_secure(state.is_https)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_expiry(Expiry::OnInactivity(IDLE))
+}
+
+/// Sessions in the database.
+#[derive(Clone)]
+pub struct StoredSessions {
+    store: Store,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for StoredSessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoredSessions")
+    }
+}
+
+#[async_trait]
+impl SessionStore for StoredSessions {
+    async fn create(&self, record: &mut Record) -> StoreResult<()> {
+        for _ in 0..3 {
+            let made = self.store.create_session(&key(&record.id), &encode(record)?, record.expiry_date).await;
+            if made.map_err(broken)? {
+                return Ok(());
+            }
+            record.id = Id::default();
+        }
+        Err(Error::Backend("three session ids in a row were taken".into()))
+    }
+
+    async fn save(&self, record: &Record) -> StoreResult<()> {
+        let saved = self.store.save_session(&key(&record.id), &encode(record)?, record.expiry_date).await;
+        saved.map_err(broken)
+    }
+
+    async fn load(&self, id: &Id) -> StoreResult<Option<Record>> {
+        let found = self.store.load_session(&key(id), self.clock.now()).await.map_err(broken)?;
+        let read = |(data, ends): (String, i64)| {
+            let data = serde_json::from_str(&data).map_err(|e| Error::Decode(e.to_string()))?;
+            let ends = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ends) * 1_000);
+            let expiry_date = ends.map_err(|e| Error::Decode(e.to_string()))?;
+            Ok(Record { id: *id, data, expiry_date })
+        };
+        found.map(read).transpose()
+    }
+
+    async fn delete(&self, id: &Id) -> StoreResult<()> {
+        self.store.delete_session(&key(id)).await.map_err(broken)
+    }
+}
+
+fn key(id: &Id) -> Vec<u8> {
+    Sha256::digest(id.0.to_le_bytes()).to_vec()
+}
+
+fn encode(record: &Record) -> StoreResult<String> {
+    serde_json::to_string(&record.data).map_err(|e| Error::Encode(e.to_string()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn broken(error: StoreError) -> Error {
+    Error::Backend(error.to_string())
+}
+
+/// Begins a session of its own for this operator: an id planted before is worth nothing.
+pub async fn sign_in(session: &Session, operator: &Operator, now: OffsetDateTime) -> Result<(), Failure> {
+    session.clear().await;
+    session.cycle_id().await?;
+    session.insert(OPERATOR, operator.id).await?;
+    session.insert(BEGAN, now.unix_timestamp()).await?;
+    session.insert(SEEN, now.unix_timestamp()).await?;
+    Ok(())
+}
+
+pub async fn sign_out(session: &Session) -> Result<(), Failure> {
+    Ok(session.flush().await?)
+}
+
+/// A sentence for the next page that this operator sees.
+pub async fn give_notice(session: &Session, text: impl Into<String>) -> Result<(), Failure> {
+    Ok(session.insert(NOTICE, text.into()).await?)
+}
+
+/// The sentence, once.
+pub async fn take_notice(session: &Session) -> Result<Option<String>, Failure> {
+    if session.get_value(NOTICE).await?.is_none() {
+        return Ok(None);
+    }
+    Ok(session.remove(NOTICE).await?)
+}
+
+/// The operator who is signed in. Without one a page leads to the sign-in and back again.
+pub struct SignedIn {
+    pub operator: Operator,
+    /// Stays the same until sign-out: an authorization is finished by the session that began it.
+    pub session_digest: Digest,
+}
+
+impl SignedIn {
+    pub fn actor(&self) -> Actor {
+        Actor::Operator(self.operator.email.clone())
+    }
+}
+
+impl FromRequestParts<AppState> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        let found = find(parts, state).await.map_err(IntoResponse::into_response)?;
+        found.ok_or_else(|| to_sign_in(parts))
+    }
+}
+
+impl OptionalFromRequestParts<AppState> for SignedIn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Option<Self>, Failure> {
+        find(parts, state).await
+    }
+}
+
+async fn find(parts: &Parts, state: &AppState) -> Result<Option<SignedIn>, Failure> {
+    let Some(session) = parts.extensions.get::<Session>() else { return Ok(None) };
+    let Some(id) = session.get::<OperatorId>(OPERATOR).await? else { return Ok(None) };
+    let Some(operator) = state.store.operator(id).await? else { return Ok(None) };
+    let now = state.clock.now();
+    if now - began(session).await? > LONGEST {
+        session.flush().await?;
+        return Ok(None);
+    }
+    note_use(session, parts, now).await?;
+    let Some(id) = session.id() else { return Ok(None) };
+    Ok(Some(SignedIn { operator, session_digest: digest(&id.to_string()) }))
+}
+
+async fn began(session: &Session) -> Result<OffsetDateTime, Failure> {
+    let seconds = session.get::<i64>(BEGAN).await?.unwrap_or_default();
+    Ok(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
+}
+
+/// A page that refreshes itself is not somebody using it.
+async fn note_use(session: &Session, parts: &Parts, now: OffsetDateTime) -> Result<(), Failure> {
+    let seen = session.get::<i64>(SEEN).await?.unwrap_or_default();
+    let is_stale = now.unix_timestamp() - seen > NOTED_EVERY.whole_seconds();
+    if is_stale && !parts.uri.path().ends_with("/live") {
+        session.insert(SEEN, now.unix_timestamp()).await?;
+    }
+    Ok(())
+}
+
+fn to_sign_in(parts: &Parts) -> Response {
+    let wanted = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+    if parts.method != Method::GET || wanted == "/" {
+        return Redirect::to("/login").into_response();
+    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", wanted);
+    Redirect::to(&format!("/login?{}", query.finish())).into_response()
+}
+
+/// A path on this site to go on to after sign-in; anything else leads to the start page.
+pub fn safe_next(next: Option<&str>) -> &str {
+    let is_path = |text: &&str| {
+        text.starts_with('/')
+            && !text.starts_with("//")
+            && text.len() <= 2_000
+            && text.chars().all(|c| c.is_ascii_graphic() && c != '\\')
+    };
+    next.filter(is_path).unwrap_or("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_sign_in_nobody_leaves_this_site() {
+        for good in ["/", "/connections/new?integration=acme", "/audit#top", "/a//b"] {
+            assert_eq!(safe_next(Some(good)), good);
+        }
+        for bad in [
+            "", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "evil.example",
+            "/\t/evil.example", "/\n", " /", "/ä", "\\/evil", "/%\r\nx",
+        ] {
+            assert_eq!(safe_next(Some(bad)), "/", "{bad:?}");
+        }
+        assert_eq!(safe_next(None), "/");
+    }
+}

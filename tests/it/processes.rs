@@ -5,7 +5,8 @@ use crate::support::{
     request::Http,
 };
 use futures_util::future::join_all;
-use std::{process::Stdio, time::Duration};
+use gitlab_sim::Endpoint;
+use std::{path::Path, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -84,4 +85,56 @@ async fn a_change_is_known_everywhere_within_a_second() {
         }
     };
     tokio::time::timeout(Duration::from_secs(1), known).await.expect("within a second");
+}
+
+/// The provider has answered, the database is gone, and then the process is killed: the worst order.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_outlives_the_database_and_the_process() {
+    let mut app = TestApp::start(On::Postgres).await;
+    app.connect_by_oauth("acme").await;
+    let program = app.program(&["tokens:read"]).await;
+    let held = program.get("/api/v1/connections/acme/token").await.expect(200).json();
+    app.stop().await;
+    app.sim().expire(held["access_token"].as_str().unwrap());
+
+    let database = sqlx::PgPool::connect(&app.vars()["MOORING_DATABASE_URL"]).await.unwrap();
+    let first = Process::start(&app).await;
+    let reader = first.http.with_key_of(&program);
+    let gate = app.sim().hold_after(Endpoint::Token);
+    let reading = tokio::spawn(async move { reader.get("/api/v1/connections/acme/token?newer_than=1").await.status });
+    gate.reached().await;
+    sqlx::query("alter table renewals rename to renewals_gone").execute(&database).await.unwrap();
+    gate.release();
+    let spool = app.data.path().join("spool");
+    let spooled = async {
+        while !whole_answers(&spool) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), spooled).await.expect("the answer is in the spool");
+    reading.abort();
+    drop(first);
+
+    sqlx::query("alter table renewals_gone rename to renewals").execute(&database).await.unwrap();
+    sqlx::query("update credentials set lease_until = 0").execute(&database).await.unwrap();
+    let second = Process::start(&app).await;
+    let reader = second.http.with_key_of(&program);
+    let recovered = async {
+        loop {
+            let token = reader.get("/api/v1/connections/acme/token").await.expect(200).json();
+            if token["generation"] == 2 {
+                break token;
+            }
+        }
+    };
+    let token = tokio::time::timeout(Duration::from_secs(20), recovered).await.expect("the answer is replayed");
+    assert!(app.sim().is_live(token["access_token"].as_str().unwrap()));
+    let counts = app.sim().counts();
+    assert_eq!((counts.refreshes_granted, counts.refresh_tokens_presented_twice), (1, 0));
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
+}
+
+fn whole_answers(spool: &Path) -> bool {
+    let Ok(mut entries) = std::fs::read_dir(spool) else { return false };
+    entries.any(|entry| entry.unwrap().path().extension().is_none())
 }

@@ -1,2 +1,122 @@
-//! stub
-pub(super) fn router(_s: &super::state::AppState) -> axum::Router<super::state::AppState> { axum::Router::new() }
+//! The pages: server-rendered HTML that works without script.
+//!
+//! Handlers are thin: extract, one verb, respond. Wording is in `templates/`, decisions are in Rust, and a
+//! page's struct has the fields that it shows. Every change is a POST, which only this site may send.
+
+mod act;
+mod audit;
+mod browser;
+mod callback;
+mod checks;
+mod connection;
+mod disconnect;
+mod edit;
+mod form;
+mod guesses;
+mod inspect;
+mod keys;
+mod list;
+mod live;
+mod login;
+mod moment;
+mod new;
+mod outcome;
+mod password;
+pub mod problem;
+mod refusal;
+mod rotate;
+mod settings;
+mod setup;
+mod submitted;
+mod words;
+
+use super::{
+    session::{self, SignedIn},
+    state::AppState,
+};
+use askama::Template;
+use axum::{
+    Extension, Router,
+    http::StatusCode,
+    middleware,
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use problem::Failure;
+use tower_http::csrf::CsrfLayer;
+
+/// Every page. Has the fallback for unknown addresses, which answers with a page.
+pub fn router(state: &AppState) -> Router<AppState> {
+    let same_site = CsrfLayer::new().add_trusted_origin(&state.site_url).expect("the site URL is an origin");
+    Router::new()
+        .route("/", get(list::show))
+        .route("/connections", post(new::connect).get(list::moved))
+        .route("/connections/new", get(new::show))
+        .route("/connections/authorize", post(new::authorize))
+        .route("/connections/inspect", post(inspect::inspect))
+        .route("/connections/{id}", get(connection::show))
+        .route("/connections/{id}/live", get(connection::live))
+        .route("/connections/{id}/check", post(act::check))
+        .route("/connections/{id}/reauthorize", post(act::reauthorize))
+        .route("/connections/{id}/edit", post(edit::edit))
+        .route("/connections/{id}/rotate", get(rotate::show).post(rotate::rotate))
+        .route("/connections/{id}/disconnect", get(disconnect::show).post(disconnect::disconnect))
+        .route("/oauth/{integration}/callback", get(callback::finish))
+        .route("/oauth/{integration}/outcome/{state}", get(outcome::show))
+        .route("/login", get(login::show).post(login::sign_in))
+        .route("/logout", post(login::sign_out))
+        .route("/setup", get(setup::show).post(setup::finish))
+        .route("/settings", get(settings::show))
+        .route("/settings/api-keys", post(keys::create))
+        .route("/settings/api-keys/{id}/revoke", post(keys::revoke))
+        .route("/settings/password", post(password::change))
+        .route("/audit", get(audit::show))
+        .fallback(async || Failure::not_found())
+        .layer(Extension(guesses::Guesses::default()))
+        .layer(same_site)
+        .layer(middleware::from_fn_with_state(state.clone(), problem::write))
+        .layer(session::layer(state))
+}
+
+/// What stands around every page.
+struct Frame {
+    /// The e-mail of the operator who is signed in.
+    operator: Option<String>,
+    /// Which entry of the navigation this page belongs to.
+    here: &'static str,
+}
+
+impl Frame {
+    fn of(who: Option<&SignedIn>, here: &'static str) -> Self {
+        Self { operator: who.map(|w| w.operator.email.clone()), here }
+    }
+
+    fn signed_out() -> Self {
+        Self::of(None, "")
+    }
+
+    #[cfg(test)]
+    fn sample() -> Self {
+        Self { operator: Some("ada@example.com".into()), here: "connections" }
+    }
+}
+
+/// A rendered page with its status.
+struct Page<T>(StatusCode, T);
+
+impl<T: Template> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        match self.1.render() {
+            Ok(html) => (self.0, Html(html)).into_response(),
+            Err(error) => Failure::internal(&error).into_response(),
+        }
+    }
+}
+
+fn ok<T: Template>(page: T) -> Response {
+    Page(StatusCode::OK, page).into_response()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,143 @@
+//! Slows down guessing at sign-in: for each account and each address, waits that grow and then end. Nobody
+//! is locked out for good, and the memory it takes is bounded.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
+use time::{Duration, OffsetDateTime};
+
+/// Attempts that cost no wait.
+const FREE_FOR_ACCOUNT: u32 = 5;
+const FREE_FOR_ADDRESS: u32 = 30;
+const LONGEST_WAIT: Duration = Duration::minutes(5);
+/// After this long without an attempt, all is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::minutes(30);
+const MOST_KEPT: usize = 20_000;
+
+/// Clones share what they know.
+#[derive(Clone, Default)]
+pub(super) struct Guesses(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    accounts: HashMap<String, Tries>,
+    addresses: HashMap<IpAddr, Tries>,
+}
+
+struct Tries {
+    count: u32,
+    last: OffsetDateTime,
+    not_before: OffsetDateTime,
+}
+
+impl Guesses {
+    /// Counts an attempt before the password is looked at, so that many at once count as well. The error
+    /// is how long to wait.
+    pub(super) fn attempt(&self, email: &str, from: Option<IpAddr>, now: OffsetDateTime) -> Result<(), Duration> {
+        let mut known = self.0.lock().expect("nothing panics while it is held");
+        let account = try_once(&mut known.accounts, email.to_owned(), FREE_FOR_ACCOUNT, now);
+        let address = from.map_or(Ok(()), |ip| try_once(&mut known.addresses, network(ip), FREE_FOR_ADDRESS, now));
+        account.and(address)
+    }
+
+    /// The password was right: this attempt was no guess.
+    pub(super) fn succeeded(&self, email: &str, from: Option<IpAddr>) {
+        let mut known = self.0.lock().expect("nothing panics while it is held");
+        known.accounts.remove(email);
+        if let Some(tries) = from.and_then(|ip| known.addresses.get_mut(&network(ip))) {
+            tries.count = tries.count.saturating_sub(1);
+        }
+    }
+}
+
+fn try_once<K: Hash + Eq>(
+    kept: &mut HashMap<K, Tries>,
+    key: K,
+    free: u32,
+    now: OffsetDateTime,
+) -> Result<(), Duration> {
+    make_room(kept, now);
+    let tries = kept.entry(key).or_insert(Tries { count: 0, last: now, not_before: now });
+    if now - tries.last > FORGOTTEN_AFTER {
+        tries.count = 0;
+    }
+    if now < tries.not_before {
+        return Err(tries.not_before - now);
+    }
+    tries.count = tries.count.saturating_add(1);
+    tries.last = now;
+    tries.not_before = now + wait(tries.count, free);
+    Ok(())
+}
+
+/// Doubles from one second on, after the free attempts.
+fn wait(count: u32, free: u32) -> Duration {
+    let Some(over) = count.checked_sub(free) else { return Duration::ZERO };
+    (Duration::SECOND * 2_i32.pow(over.min(20))).min(LONGEST_WAIT)
+}
+
+fn make_room<K: Hash + Eq>(kept: &mut HashMap<K, Tries>, now: OffsetDateTime) {
+    if kept.len() < MOST_KEPT {
+        return;
+    }
+    kept.retain(|_, tries| now - tries.last < FORGOTTEN_AFTER);
+    if kept.len() >= MOST_KEPT {
+        kept.retain(|_, tries| tries.not_before > now);
+    }
+    if kept.len() >= MOST_KEPT {
+        kept.clear();
+    }
+}
+
+/// One person may have a whole /64 of IPv6.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    #[test]
+    fn guessing_gets_slower_and_a_right_password_forgives() {
+        let guesses = Guesses::default();
+        for _ in 0..FREE_FOR_ACCOUNT {
+            guesses.attempt("a@example.com", None, START).unwrap();
+        }
+        let wait = guesses.attempt("a@example.com", None, START).unwrap_err();
+        assert!(wait >= Duration::SECOND);
+        guesses.attempt("b@example.com", None, START).unwrap();
+        guesses.attempt("a@example.com", None, START + wait).unwrap();
+        assert!(guesses.attempt("a@example.com", None, START + wait).unwrap_err() > wait);
+        guesses.succeeded("a@example.com", None);
+        guesses.attempt("a@example.com", None, START + wait).unwrap();
+    }
+
+    #[test]
+    fn an_address_counts_over_all_accounts_and_a_network_is_one() {
+        let guesses = Guesses::default();
+        for n in 0..FREE_FOR_ADDRESS {
+            let from = format!("2001:db8::{n:x}").parse().unwrap();
+            guesses.attempt(&format!("{n}@example.com"), Some(from), START).unwrap();
+        }
+        assert!(guesses.attempt("z@example.com", "2001:db8::ffff".parse().ok(), START).is_err());
+        assert!(guesses.attempt("y@example.com", "192.0.2.1".parse().ok(), START).is_ok());
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let guesses = Guesses::default();
+        for n in 0..MOST_KEPT + 10 {
+            guesses.attempt(&format!("{n}"), None, START).unwrap();
+        }
+        assert!(guesses.0.lock().unwrap().accounts.len() <= MOST_KEPT);
+    }
+}

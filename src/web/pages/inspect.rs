@@ -1,0 +1,121 @@
+//! What a pasted token is, for the script: asked before anything is saved, and nothing is stored.
+
+use super::{Page, checks::CheckView, connection, form::Form, moment::Moment, problem::Failure, refusal::Refusal, submitted::Submitted, words};
+use crate::{
+    connect::{ConnectError, Inspected, Target},
+    domain::{Connection, TokenKind},
+    web::{session::SignedIn, state::AppState},
+};
+use askama::Template;
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+#[derive(Template)]
+#[template(path = "parts/inspected.html")]
+struct Told {
+    kind: &'static str,
+    kind_is_sure: bool,
+    is_oauth: bool,
+    account: Option<String>,
+    account_kind: Option<&'static str>,
+    token_name: Option<String>,
+    scopes: Vec<String>,
+    expires: Option<Moment>,
+    checks: Vec<CheckView>,
+    /// No use case was chosen: all of them are told.
+    is_overview: bool,
+    mend_at: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "parts/not_inspected.html")]
+struct NotTold {
+    refusal: Refusal,
+}
+
+pub(super) async fn inspect(
+    State(state): State<AppState>,
+    _who: SignedIn,
+    form: Form,
+) -> Result<Response, Failure> {
+    let (target, use_cases) = match form.filled("connection") {
+        Some(id) => of_connection(&connection::find(&state, id).await?),
+        None => {
+            let submitted = Submitted::of(&form, &state.instances);
+            (submitted.target(), submitted.use_cases)
+        }
+    };
+    match state.connect.inspect(&target, &form.secret("token"), None).await {
+        Ok(found) => Ok(Page(StatusCode::OK, told(&state, &found, &use_cases)).into_response()),
+        Err(ConnectError::Store(error)) => Err(error.into()),
+        Err(error) => {
+            let refusal = Refusal::of(&error);
+            Ok(Page(refusal.status, NotTold { refusal }).into_response())
+        }
+    }
+}
+
+/// A new token for this connection goes where the old one came from.
+fn of_connection(c: &Connection) -> (Target, Vec<String>) {
+    let by_url = || Target::BaseUrl(c.base_url.as_str().to_owned());
+    (c.integration.clone().map_or_else(by_url, Target::Integration), c.use_cases.clone())
+}
+
+fn told(state: &AppState, inspected: &Inspected, use_cases: &[String]) -> Told {
+    let found = &inspected.found;
+    let is_overview = use_cases.is_empty();
+    let wanted = inspected.checks.iter().filter(|c| is_overview || use_cases.contains(&c.use_case));
+    let checks: Vec<_> = wanted.map(|c| CheckView::of(c, &state.use_cases)).collect();
+    let needed = state.use_cases.scopes_for(use_cases, found.token_kind);
+    let lacks = !is_overview && checks.iter().any(|c| !c.missing.is_empty());
+    let form = || state.provider.api().token_form_url(&inspected.base_url, found.token_kind, "mooring", &needed);
+    Told {
+        kind: words::a_token_kind(found.token_kind),
+        kind_is_sure: found.kind_is_sure,
+        is_oauth: found.token_kind == TokenKind::OAuth,
+        account: found.account.as_ref().map(crate::domain::Account::label),
+        account_kind: found.account.as_ref().filter(|a| a.username.is_some()).map(|a| words::account_kind(a.kind)),
+        token_name: found.token_name.clone(),
+        scopes: found.scopes.to_vec(),
+        expires: found.expires_at.map(|at| Moment::new(at, state.clock.now())),
+        mend_at: lacks.then(form),
+        checks,
+        is_overview,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_the_token_is_and_what_is_missing() {
+        let html = Told {
+            kind: "a project access token",
+            kind_is_sure: true,
+            is_oauth: false,
+            account: Some("@project_1_bot".into()),
+            account_kind: Some("Project bot"),
+            token_name: Some("<review>".into()),
+            scopes: vec!["api".into()],
+            expires: None,
+            checks: vec![CheckView {
+                title: "Remediation".into(),
+                outcome: "insufficient_scope",
+                missing: vec!["write_repository".into()],
+                least_role: "Developer".into(),
+                too_low_in: vec![],
+            }],
+            is_overview: false,
+            mend_at: Some("https://gitlab.com/form".into()),
+        }
+        .render()
+        .unwrap();
+        for words in ["project access token", "@project_1_bot", "&#60;review&#62;", "write_repository", "never expires"] {
+            assert!(html.contains(words), "{words}: {html}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Signing in and out. An unknown address and a wrong password look alike and take the same time.
+
+use super::{Frame, Page, form::Form, guesses::Guesses, ok, problem::Failure};
+use crate::{
+    domain::{Actor, Event, EventId, EventKind},
+    store::Operator,
+    vault::verify_password,
+    web::{
+        session::{self, SignedIn, safe_next},
+        state::AppState,
+    },
+};
+use askama::Template;
+use axum::{
+    Extension,
+    extract::{ConnectInfo, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
+use tower_sessions::Session;
+
+/// Longer ones are refused before they are hashed.
+pub(super) const LONGEST_PASSWORD: usize = 1_000;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    frame: Frame,
+    next: String,
+    email: String,
+    refused: bool,
+    /// Nobody can sign in before the setup link was used.
+    needs_setup: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    next: Option<String>,
+}
+
+pub(super) async fn show(
+    State(state): State<AppState>,
+    who: Option<SignedIn>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Failure> {
+    let next = safe_next(wanted.next.as_deref()).to_owned();
+    if who.is_some() {
+        return Ok(Redirect::to(&next).into_response());
+    }
+    let needs_setup = state.store.count_operators().await? == 0;
+    Ok(ok(LoginPage { frame: Frame::signed_out(), next, email: String::new(), refused: false, needs_setup }))
+}
+
+pub(super) async fn sign_in(
+    State(state): State<AppState>,
+    Extension(guesses): Extension<Guesses>,
+    from: Option<Extension<ConnectInfo<SocketAddr>>>,
+    session: Session,
+    form: Form,
+) -> Result<Response, Failure> {
+    let email = form.text("email").to_lowercase();
+    let from = from.map(|Extension(ConnectInfo(address))| address.ip());
+    if let Err(wait) = guesses.attempt(&email, from, state.clock.now()) {
+        return Ok(slow_down(wait.whole_seconds()));
+    }
+    let Some(operator) = proven(&state, &email, form.password("password")).await? else {
+        note(&state, EventKind::SignInFailed, &email, from).await?;
+        let next = safe_next(form.filled("next")).to_owned();
+        let needs_setup = state.store.count_operators().await? == 0;
+        let page = LoginPage { frame: Frame::signed_out(), next, email, refused: true, needs_setup };
+        return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    };
+    guesses.succeeded(&email, from);
+    session::sign_in(&session, &operator, state.clock.now()).await?;
+    note(&state, EventKind::SignedIn, &email, from).await?;
+    Ok(Redirect::to(safe_next(form.filled("next"))).into_response())
+}
+
+pub(super) async fn sign_out(session: Session) -> Result<Response, Failure> {
+    session::sign_out(&session).await?;
+    Ok(Redirect::to("/login").into_response())
+}
+
+/// The operator with this address and password.
+async fn proven(state: &AppState, email: &str, password: &str) -> Result<Option<Operator>, Failure> {
+    let found = if email.len() <= 254 { state.store.operator_by_email(email).await? } else { None };
+    if password.len() > LONGEST_PASSWORD * 4 {
+        return Ok(None);
+    }
+    let kept = found.as_ref().map(|operator| operator.password_hash.clone());
+    let is_right = verify_password(password.to_owned(), kept).await;
+    Ok(found.filter(|_| is_right))
+}
+
+async fn note(state: &AppState, kind: EventKind, email: &str, from: Option<IpAddr>) -> Result<(), Failure> {
+    let email: String = email.chars().filter(|c| !c.is_control()).take(254).collect();
+    let event = Event {
+        id: EventId::fresh(),
+        at: state.clock.now(),
+        kind,
+        subject: Some(email.clone()),
+        tenant: None,
+        actor: Actor::Operator(email).to_string(),
+        detail: from.map(|ip| format!("from {ip}")),
+    };
+    Ok(state.store.append_event(&event).await?)
+}
+
+fn slow_down(seconds: i64) -> Response {
+    let seconds = u64::try_from(seconds).unwrap_or_default() + 1;
+    let plural = if seconds == 1 { "" } else { "s" };
+    Failure::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts to sign in")
+        .text(format!(
+            "To keep guessing slow, this account or network has to wait {seconds} second{plural}. The password was \
+             not looked at. Wait, then try again."
+        ))
+        .link("/login", "Back to sign-in")
+        .retry_after(seconds)
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(refused: bool, needs_setup: bool) -> String {
+        let (next, email) = ("/audit".into(), "ada@example.com".into());
+        LoginPage { frame: Frame::signed_out(), next, email, refused, needs_setup }.render().unwrap()
+    }
+
+    #[test]
+    fn the_page_has_its_fields_once() {
+        let html = sample(false, false);
+        for words in [">E-mail</label>", ">Password</label>", ">Sign in</button>"] {
+            assert_eq!(html.matches(words).count(), 1, "{words}");
+        }
+        assert!(html.contains("value=\"/audit\""));
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_about_the_account() {
+        assert!(sample(true, false).contains("do not match"));
+        assert!(sample(false, true).contains("/setup?token="));
+    }
+}

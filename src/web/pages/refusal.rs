@@ -1,0 +1,121 @@
+//! Why a form was refused: a summary at its top, with the link that mends it, and words beside a field.
+
+use super::problem::status_of;
+use crate::{
+    connect::ConnectError,
+    providers::{ExchangeError, InspectError, UnknownInstance},
+};
+use axum::http::StatusCode;
+
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) title: &'static str,
+    pub(super) text: String,
+    /// Where it is mended, and what that is called.
+    pub(super) link: Option<(String, &'static str)>,
+    field: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(super) fn of(error: &ConnectError) -> Self {
+        Self {
+            status: status_of(error),
+            title: title(error),
+            text: error.to_string(),
+            link: link(error),
+            field: field(error),
+        }
+    }
+
+    /// A refusal of the page itself, about one of its fields.
+    pub(super) fn about(field: &'static str, title: &'static str, text: &str) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self { status, title, text: text.to_owned(), link: None, field: Some(field) }
+    }
+
+    /// What is wrong with this field.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        (self.field == Some(name)).then_some(self.text.as_str())
+    }
+
+    pub(super) fn at(&self) -> Option<&'static str> {
+        self.field
+    }
+}
+
+/// The name of the field in the form that it is about.
+fn field(error: &ConnectError) -> Option<&'static str> {
+    match error {
+        ConnectError::Field { field, .. } => Some(field),
+        ConnectError::UnknownUseCase(_) => Some("use_cases"),
+        ConnectError::NameTaken(_) => Some("name"),
+        ConnectError::BaseUrl(_)
+        | ConnectError::Instance(UnknownInstance::TypedForbidden)
+        | ConnectError::Inspect(InspectError::Forbidden { .. }) => Some("base_url"),
+        ConnectError::Instance(_) | ConnectError::Exchange(ExchangeError::NoApplication) => Some("integration"),
+        ConnectError::InsufficientScope { .. }
+        | ConnectError::InsufficientRole { .. }
+        | ConnectError::DifferentAccount { .. }
+        | ConnectError::Inspect(
+            InspectError::TokenInvalid { .. }
+            | InspectError::TokenExpired
+            | InspectError::TokenRevoked
+            | InspectError::WrongKind { .. }
+            | InspectError::Denied,
+        ) => Some("token"),
+        _ => None,
+    }
+}
+
+fn link(error: &ConnectError) -> Option<(String, &'static str)> {
+    match error {
+        ConnectError::InsufficientScope { mend_at, .. } => {
+            Some((mend_at.clone(), "Create a token with these scopes at GitLab"))
+        }
+        ConnectError::InsufficientRole { mend_at, .. } => Some((mend_at.clone(), "Open GitLab")),
+        _ => None,
+    }
+}
+
+fn title(error: &ConnectError) -> &'static str {
+    match error.code() {
+        "name_taken" => "That name is taken",
+        "insufficient_scope" => "The access token lacks a scope",
+        "insufficient_role" => "The role of this account is too low",
+        "token_invalid" => "GitLab did not accept this access token",
+        "token_expired" => "This access token has expired",
+        "token_revoked" => "This access token was revoked",
+        "account_blocked" => "GitLab does not let this account in",
+        "base_url_invalid" => "The base URL is not right",
+        "base_url_forbidden" => "This address is not allowed",
+        "provider_unreachable" => "This GitLab could not be reached",
+        "provider_unavailable" => "GitLab did not answer properly",
+        "not_gitlab" => "There is no GitLab at this address",
+        "rate_limited" => "GitLab asks for a pause",
+        "no_oauth_application" => "This GitLab takes access tokens only",
+        "integration_misconfigured" => "This integration is not set up right",
+        "different_account" => "This belongs to another account",
+        "changed_meanwhile" => "Somebody else changed this connection",
+        "invalid_field" => "One field needs a change",
+        _ => "This was not done",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_scope_is_about_the_token_and_says_where_to_mend_it() {
+        let error = ConnectError::InsufficientScope {
+            use_case: "remediation".into(),
+            missing: vec!["write_repository".into()],
+            mend_at: "https://gitlab.com/form".into(),
+        };
+        let refusal = Refusal::of(&error);
+        assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refusal.field("token").unwrap().contains("write_repository"));
+        assert!(refusal.field("name").is_none());
+        assert_eq!(refusal.link.unwrap().0, "https://gitlab.com/form");
+    }
+}
