@@ -177,8 +177,8 @@ impl Store {
                and ($2 = '' or c.tenant = $2)
                and ($3 = '' or c.integration = $3)
                and ($4 = '' or c.method = $4)
-               and ($5 = '' or lower(c.name) like $5 escape '!' or lower(c.account) like $5 escape '!'
-                            or lower(c.base_url) like $5 escape '!')
+               and ($5 = '' or lower(c.name) like lower($5) escape '!' or lower(c.account) like lower($5) escape '!'
+                            or lower(c.base_url) like lower($5) escape '!')
              order by c.connection_id desc
              limit $6"
         ))
@@ -367,11 +367,12 @@ impl Store {
     }
 }
 
-/// `%text%` in lower case, with the text's own wildcards taken literally.
+/// `%text%` with the text's own wildcards taken literally. Its case is the database's to fold, as it folds the
+/// columns': SQLite knows ASCII alone.
 fn like_pattern(text: &str) -> String {
-    let text = text.trim().to_lowercase();
+    let text = text.trim();
     if text.is_empty() {
-        return text;
+        return String::new();
     }
     let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     format!("%{escaped}%")

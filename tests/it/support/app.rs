@@ -181,15 +181,13 @@ impl TestApp {
         self.http.post_form("/login", &[("email", EMAIL), ("password", PASSWORD)]).await.expect(303);
     }
 
+    /// Presses "Connect to GitLab", consents, and comes back: the new connection's id.
     pub(crate) async fn connect_by_oauth(&self, name: &str) -> String {
-        use mooring::connect::*;
-        let c = &self.app().state.connect;
-        let s = mooring::vault::digest("s");
-        let started = c.begin(Begin { integration: "gitlab".into(), purpose: Purpose::Connect { name: Some(name.into()), use_cases: vec![] }, session: s.clone(), binder: mooring::domain::Secret::new("b") }).await.unwrap();
-        let back = url::Url::parse(&self.sim().approve(started.url.as_str()).unwrap()).unwrap();
-        let q: BTreeMap<String, String> = back.query_pairs().into_owned().collect();
-        let out = c.finish(Callback { integration: "gitlab".into(), state: q["state"].clone(), code: Some(q["code"].clone()), error: None, iss: None, session: Some(s), binder: Some("b".into()) }, Actor::Mooring).await.unwrap();
-        match out { Outcome::Connected(id) => id.to_string(), o => panic!("{o:?}") }
+        self.sign_in().await;
+        let back = self.consent(&[("name", name), ("integration", "gitlab")]).await;
+        let reply = self.http.get(&back).await.expect(303);
+        let location = reply.location().to_owned();
+        location.strip_prefix("/connections/").unwrap_or_else(|| panic!("connected, not {location}")).to_owned()
     }
 
     /// Begins an authorization and consents as the signed-in person: the callback's path and query.
