@@ -95,7 +95,7 @@ impl Handout {
         let seen = self.memory.generation();
         let id = find_id(&self.store, ask.reference, tenant).await?;
         let held = Arc::new(self.store.open_credential(id).await?.ok_or(HandoutError::NotFound)?);
-        if tenant.is_some_and(|t| held.connection.tenant.as_deref() != Some(t)) {
+        if tenant.is_some_and(|t| held.connection.tenant.as_deref().unwrap_or_default() != t) {
             return Err(HandoutError::NotFound);
         }
         self.memory.keep(ask.reference, tenant, &held, seen);
@@ -164,7 +164,7 @@ impl Handout {
     }
 }
 
-/// Finds a connection by id or by name. `tenant` narrows it where it is given.
+/// Finds a connection by id or by name. `tenant` narrows it where it is given; the empty one means none.
 pub async fn find_id(store: &Store, reference: &str, tenant: Option<&str>) -> Result<ConnectionId, HandoutError> {
     if let Ok(id) = reference.parse() {
         return Ok(id);

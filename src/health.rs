@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{Actor, CheckOutcome, Clock, Connection, ConnectionId, Reason, UseCaseCheck, UseCases},
-    providers::{InspectError, Instances, Provider, UnknownInstance, check_use_cases},
+    providers::{InspectError, Instance, Instances, Provider, UnknownInstance, check_use_cases},
     renewal::{Need, RenewalError, Renewals},
     store::{Held, RenewalCause, Store, StoreError},
 };
@@ -44,13 +44,22 @@ impl Health {
 
     async fn look(&self, held: &Arc<Held>, actor: &Actor) -> Result<Connection, CheckError> {
         let was = &held.connection;
-        match self.ask(held).await {
+        let instance = match self.instances.of(was) {
+            Ok(instance) => instance,
+            Err(error) => {
+                let (code, message) = (Reason::IntegrationMisconfigured, error.to_string());
+                self.store.note_failed_check(was, code, &message, self.clock.now()).await?;
+                return Err(error.into());
+            }
+        };
+        match self.ask(held, &instance).await {
             Ok(checked) => {
                 self.store.keep_check(&checked, self.clock.now(), actor).await?;
             }
             Err(InspectError::TokenExpired | InspectError::TokenRevoked | InspectError::TokenInvalid { .. }) => {
                 self.refused(was).await;
             }
+            Err(error @ InspectError::AccountBlocked { .. }) => self.note(was, &error).await?,
             Err(error) => {
                 self.note(was, &error).await?;
                 return Err(CheckError::Inspect(error));
@@ -63,16 +72,14 @@ impl Health {
         self.store.connection(id).await?.ok_or(CheckError::Gone)
     }
 
-    async fn ask(&self, held: &Held) -> Result<Connection, InspectError> {
+    async fn ask(&self, held: &Held, instance: &Instance) -> Result<Connection, InspectError> {
         let was = &held.connection;
-        let gone = |e: UnknownInstance| InspectError::Unreachable { step: "address", message: e.to_string() };
-        let instance = self.instances.of(was).map_err(gone)?;
         let token = &held.credential.access_token;
         let api = self.provider.api();
         let now = self.clock.now();
-        let found = api.inspect(&instance, token, Some(was.token_kind), now).await.map_err(same_kind)?;
+        let found = api.inspect(instance, token, Some(was.token_kind), now).await.map_err(same_kind)?;
         let known: Vec<_> = was.use_cases.iter().filter_map(|id| self.use_cases.get(id)).collect();
-        let mut checks = check_use_cases(api, &instance, token, &found, &known).await?;
+        let mut checks = check_use_cases(api, instance, token, &found, &known).await?;
         checks.extend(was.use_cases.iter().filter(|id| self.use_cases.get(id).is_none()).map(|id| unknown(id)));
         let mut next = was.clone();
         next.account = found.account.or(next.account);

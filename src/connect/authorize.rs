@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Account, Actor, ConnectionId, Credential, EventKind, Method, Renewal, Scopes, Secret, TokenKind,
+        Account, Actor, ConnectionId, Credential, Event, EventId, EventKind, Method, Renewal, Scopes, Secret,
+        TokenKind,
     },
     providers::{ExchangeError, Grant, Inspection},
     store::{Authorization, GivenUp, NewAuthorization},
@@ -83,6 +84,9 @@ mod code {
     pub(super) const UNFINISHED: &str = "authorization_unfinished";
     pub(super) const BROKE_OFF: &str = "internal_error";
 }
+
+/// What a person is told of an error of our own; the cause is in the log.
+const BROKE_OFF: &str = "Something went wrong here. Nothing was connected or changed. Start again.";
 
 impl Outcome {
     pub fn failed(code: &str, message: impl Into<String>) -> Self {
@@ -156,7 +160,7 @@ impl Connect {
             return Ok(Outcome::failed(code::UNKNOWN, message));
         };
         if let Some(refused) = refuse_stranger(&callback, &found) {
-            self.store.consume_authorization(&state, &found, self.clock.now()).await?;
+            self.burn(&state, &found, &refused, &actor).await?;
             return Ok(refused);
         }
         if found.consumed_at.is_some() {
@@ -167,18 +171,37 @@ impl Connect {
         };
         let connect = self.clone();
         let work = async move {
-            let outcome = connect.outcome(callback, found, code_verifier, &actor).await;
+            let outcome = connect.outcome(callback, &found, code_verifier, &actor).await;
+            connect.note_failure(&found, &outcome, &actor).await;
             connect.keep_outcome(&state, &outcome).await;
             outcome
         };
-        let broke_off = || Outcome::failed(code::BROKE_OFF, "Something went wrong here. Start again.");
+        let broke_off = || Outcome::failed(code::BROKE_OFF, BROKE_OFF);
         Ok(self.tracker.spawn(work).await.unwrap_or_else(|_| broke_off()))
+    }
+
+    /// Consumes an authorization whose answer came from a stranger. Its own browser is told if it still comes.
+    async fn burn(
+        &self,
+        state: &Digest,
+        found: &Authorization,
+        refused: &Outcome,
+        actor: &Actor,
+    ) -> Result<(), ConnectError> {
+        if self.store.consume_authorization(state, found, self.clock.now()).await?.is_none() {
+            return Ok(());
+        }
+        self.note_failure(found, refused, actor).await;
+        let message = "An answer to this sign-in came from another browser, session or server before, so it is void. \
+                       Nothing was connected or changed. Start again.";
+        self.keep_outcome(state, &Outcome::failed(code::UNFINISHED, message)).await;
+        Ok(())
     }
 
     async fn outcome(
         &self,
         callback: Callback,
-        found: Authorization,
+        found: &Authorization,
         code_verifier: Secret,
         actor: &Actor,
     ) -> Outcome {
@@ -186,8 +209,12 @@ impl Connect {
             return Outcome::failed(code::EXPIRED, "The ten minutes for signing in at GitLab are over. Start again.");
         }
         match (callback.code, callback.error) {
-            (Some(code), None) => match self.exchange(&found, Secret::new(code), code_verifier, actor).await {
+            (Some(code), None) => match self.exchange(found, Secret::new(code), code_verifier, actor).await {
                 Ok(id) => Outcome::Connected(id),
+                Err(ConnectError::Store(cause)) => {
+                    tracing::error!(integration = found.integration, %cause, "an authorization broke off");
+                    Outcome::failed(code::BROKE_OFF, BROKE_OFF)
+                }
                 Err(error) => {
                     tracing::warn!(integration = found.integration, %error, "an authorization failed");
                     Outcome::failed(error.code(), error.to_string())
@@ -286,6 +313,26 @@ impl Connect {
         };
         if let Err(error) = self.store.owe_revocation(&given_up, self.clock.now()).await {
             tracing::error!(%error, "a grant that came to nothing could not be given up");
+        }
+    }
+
+    async fn note_failure(&self, found: &Authorization, outcome: &Outcome, actor: &Actor) {
+        let Outcome::Failed { code, message } = outcome else { return };
+        let subject = match serde_json::from_str(&found.purpose) {
+            Ok(Purpose::Reauthorize(id)) => id.to_string(),
+            _ => found.integration.clone(),
+        };
+        let event = Event {
+            id: EventId::fresh(),
+            at: self.clock.now(),
+            kind: EventKind::AuthorizationFailed,
+            subject: Some(subject),
+            tenant: None,
+            actor: actor.to_string(),
+            detail: Some(format!("{code}: {message}")),
+        };
+        if let Err(error) = self.store.append_event(&event).await {
+            tracing::error!(%error, "a failed authorization could not be put in the log");
         }
     }
 

@@ -33,6 +33,9 @@ impl Fields {
     pub fn checked(mut self) -> Result<Self, ConnectError> {
         self.name = name(&self.name)?;
         self.description = self.description.map(|d| d.trim().to_owned()).filter(|d| !d.is_empty());
+        if self.description.as_ref().is_some_and(|d| d.contains('\0')) {
+            return Err(ConnectError::field("description", "A description is text, without a null character."));
+        }
         if self.description.as_ref().is_some_and(|d| d.chars().count() > LONGEST_DESCRIPTION) {
             return Err(ConnectError::field("description", "A description has 1,000 characters at most."));
         }

@@ -58,14 +58,17 @@ impl Memory {
         });
     }
 
-    /// Forgets what a change makes stale.
+    /// Forgets what a change makes stale. A name that was looked up in all tenants goes too: the connection that
+    /// changed may have that name now, and then it means no one connection any more.
     pub fn forget(&self, change: &Change) {
         let mut r = self.0.write().expect("nothing panics under this lock");
         r.generation += 1;
         match change {
             Change::Connection(id) => {
                 r.held.remove(id);
-                r.ids.retain(|_, known| known != id);
+                r.ids.retain(|(reference, tenant), known| {
+                    known != id && (tenant.is_some() || *reference == known.to_string())
+                });
             }
             Change::ApiKey(id) => {
                 r.keys.remove(id);

@@ -48,7 +48,7 @@ pub enum InspectError {
     /// The account must act at the provider first; the token itself may be good.
     #[error("{message}")]
     AccountBlocked { message: String },
-    #[error("This is a {found} access token, not a {believed} one.")]
+    #[error("This access token is of the kind {found}, not {believed}.")]
     WrongKind { believed: TokenKind, found: TokenKind },
     #[error("The address is not allowed: {message}")]
     Forbidden { message: String },

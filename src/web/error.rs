@@ -9,7 +9,7 @@ use crate::{
     domain::{Action, Reason, Standing},
     handout::HandoutError,
     health::CheckError,
-    providers::InspectError,
+    providers::{InspectError, UnknownInstance},
     renewal::RenewalError,
     store::StoreError,
 };
@@ -203,6 +203,7 @@ impl From<ConnectError> for Problem {
         let (code, detail) = (error.code(), error.to_string());
         let status = match &error {
             ConnectError::NameTaken(_)
+            | ConnectError::Instance(UnknownInstance::Gone(_) | UnknownInstance::Moved(_))
             | ConnectError::DifferentAccount { .. }
             | ConnectError::MadeByOAuth
             | ConnectError::MadeByAccessToken
@@ -260,6 +261,9 @@ pub async fn write_problems(request: Request, next: Next) -> Response {
     headers.remove(header::CONTENT_LENGTH);
     if let Some(seconds) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if problem.status == StatusCode::UNAUTHORIZED.as_u16() && !headers.contains_key(header::WWW_AUTHENTICATE) {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     let code = HeaderValue::from_static(problem.code);
     headers.insert("x-mooring-error", code);

@@ -6,7 +6,11 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{StatusCode, header::CONTENT_TYPE, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor},
+};
+use std::{collections::BTreeMap, fmt};
 
 /// A JSON body. Unknown fields are refused by the types themselves.
 pub struct JsonBody<T>(pub T);
@@ -41,23 +45,68 @@ fn unreadable(status: StatusCode) -> Problem {
 
 fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let inner = error.inner();
-    if inner.is_data() {
-        let path = error.path().to_string();
-        return Problem::field(if path == "." { String::new() } else { path }, without_position(&inner.to_string()));
+    if !inner.is_data() {
+        return not_json("The request body is not valid JSON.");
     }
-    not_json("The request body is not valid JSON.")
+    let message = inner.to_string();
+    let path = error.path().to_string();
+    let known = Some(path).filter(|p| p != ".");
+    let field = unknown_field(&message).or(known).unwrap_or_default();
+    Problem::field(field, what_is_wanted(&message))
 }
 
 fn not_json(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
 }
 
-/// serde's message may repeat a value, and a value may be a token: only what it wants is told.
-fn without_position(message: &str) -> String {
+/// serde's message may repeat what was sent, and that may be a token: only what it wants is told.
+fn what_is_wanted(message: &str) -> String {
     let told = message.split(" at line ").next().unwrap_or_default();
-    match told.split_once(", expected ") {
-        Some((got, wanted)) if got.starts_with("invalid") => format!("This is not valid here; expected {wanted}."),
-        _ => format!("{told}."),
+    if let Some((got, wanted)) = told.split_once(", expected ") {
+        let what = if got.starts_with("unknown field") { "There is no such field" } else { "This is not valid here" };
+        return format!("{what}; expected {wanted}.");
+    }
+    let ours = ["missing field `", "duplicate field `"].iter().any(|start| told.starts_with(start));
+    if ours { format!("{told}.") } else { "This is not valid here.".to_owned() }
+}
+
+/// The name of a field that is not known, where it can be nothing else than a name.
+fn unknown_field(message: &str) -> Option<String> {
+    let name = message.strip_prefix("unknown field `")?.split('`').next()?;
+    is_plain(name).then(|| name.to_owned())
+}
+
+fn is_plain(name: &str) -> bool {
+    name.len() <= 40 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// An object in which no key stands twice. JSON lets it, and one of the two would be lost without a word.
+#[derive(Default)]
+pub struct Distinct(pub BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DistinctVisitor)
+    }
+}
+
+struct DistinctVisitor;
+
+impl<'de> Visitor<'de> for DistinctVisitor {
+    type Value = Distinct;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts in which no key stands twice")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Distinct, A::Error> {
+        let mut found = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry()? {
+            if found.insert(key, value).is_some() {
+                return Err(A::Error::invalid_value(Unexpected::Map, &self));
+            }
+        }
+        Ok(Distinct(found))
     }
 }
 
@@ -68,13 +117,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Query(query)) => Ok(Self(query)),
-            Err(e) => {
-                let detail = without_position(&e.body_text());
-                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", detail))
-            }
+        // No text of ours holds a null character, and PostgreSQL refuses to compare with one.
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(wrong_parameter("The query must not hold a null character."));
         }
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|e| wrong_parameter(&named(&e.body_text())))
+    }
+}
+
+fn wrong_parameter(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", detail)
+}
+
+/// Of `Failed to deserialize query string: limit: invalid digit`, which parameter it is and what it wants.
+fn named(message: &str) -> String {
+    let told = message.split_once(": ").map_or(message, |(_, told)| told);
+    match told.split_once(": ").filter(|(name, _)| is_plain(name)) {
+        Some((name, told)) => format!("{name}: {}", what_is_wanted(told)),
+        None => what_is_wanted(told),
     }
 }
 
@@ -86,6 +147,30 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let segment = axum::extract::Path::<String>::from_request_parts(parts, state).await;
-        segment.map(|axum::extract::Path(text)| Self(text)).map_err(|_| Problem::not_found())
+        match segment {
+            Ok(axum::extract::Path(text)) if !text.contains('\0') => Ok(Self(text)),
+            _ => Err(Problem::not_found()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_was_sent_is_repeated() {
+        let told = |message| (unknown_field(message).unwrap_or_default(), what_is_wanted(message));
+        let cases = [
+            "unknown variant `glpat-1`, expected one of `oauth`, `personal` at line 1 column 2",
+            "invalid type: string \"glpat-1\", expected a map at line 1 column 2",
+            "unknown field `glpat-1`, expected `name` at line 1 column 2",
+            "glpat-1 is odd",
+        ];
+        for message in cases {
+            assert!(!format!("{:?}", told(message)).contains("glpat"), "{message}");
+        }
+        assert_eq!(told("unknown field `token_url`, expected `name`").0, "token_url");
+        assert_eq!(told("missing field `name` at line 1 column 2").1, "missing field `name`.");
     }
 }

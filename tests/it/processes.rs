@@ -2,54 +2,18 @@
 
 use crate::support::{
     app::{On, TestApp},
-    request::Http,
+    process::Process,
 };
 use futures_util::future::join_all;
 use gitlab_sim::Endpoint;
-use std::{path::Path, process::Stdio, time::Duration};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-};
-
-/// The built binary, serving on a port of its own. It ends with the test.
-struct Process {
-    _child: Child,
-    http: Http,
-}
-
-impl Process {
-    async fn start(app: &TestApp) -> Self {
-        let folder = app.data.path();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mooring"))
-            .current_dir(folder)
-            .env_clear()
-            .envs(app.vars())
-            .env("MOORING_LISTEN", "127.0.0.1:0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the binary was built");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let http = loop {
-            let line = lines.next_line().await.unwrap().expect("it says where it listens before it ends");
-            if let Some(rest) = line.strip_prefix("Mooring listens on ") {
-                break Http::new(rest.split(' ').next().unwrap());
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { _child: child, http }
-    }
-}
+use std::{path::Path, time::Duration};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_refresh_a_refused_token_once() {
     let app = TestApp::start(On::Postgres).await;
     app.connect_by_oauth("acme").await;
     let key = app.program(&["tokens:read"]).await;
-    let processes = join_all((0..3).map(|_| Process::start(&app))).await;
+    let processes = join_all((0..3).map(|_| Process::replica(&app))).await;
     let programs: Vec<_> = processes.iter().map(|p| p.http.with_key_of(&key)).collect();
 
     let mut first = join_all(programs.iter().map(|p| p.get("/api/v1/connections/acme/token"))).await;
@@ -75,7 +39,7 @@ async fn a_change_is_known_everywhere_within_a_second() {
     let app = TestApp::start(On::Postgres).await;
     app.connect_by_oauth("acme").await;
     let program = app.program(&["connections:write", "tokens:read"]).await;
-    let process = Process::start(&app).await;
+    let process = Process::replica(&app).await;
     let other = process.http.with_key_of(&program);
     other.get("/api/v1/connections/acme/token").await.expect(200);
     program.delete("/api/v1/connections/acme").await.expect(204);
@@ -98,7 +62,7 @@ async fn an_answer_outlives_the_database_and_the_process() {
     app.sim().expire(held["access_token"].as_str().unwrap());
 
     let database = sqlx::PgPool::connect(&app.vars()["MOORING_DATABASE_URL"]).await.unwrap();
-    let first = Process::start(&app).await;
+    let first = Process::replica(&app).await;
     let reader = first.http.with_key_of(&program);
     let gate = app.sim().hold_after(Endpoint::Token);
     let reading = tokio::spawn(async move { reader.get("/api/v1/connections/acme/token?newer_than=1").await.status });
@@ -117,7 +81,7 @@ async fn an_answer_outlives_the_database_and_the_process() {
 
     sqlx::query("alter table renewals_gone rename to renewals").execute(&database).await.unwrap();
     sqlx::query("update credentials set lease_until = 0").execute(&database).await.unwrap();
-    let second = Process::start(&app).await;
+    let second = Process::replica(&app).await;
     let reader = second.http.with_key_of(&program);
     let recovered = async {
         loop {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Account, AccountKind, Scopes, Secret, TokenKind},
+    outbound::Answer,
     providers::{InspectError, Inspection},
 };
 use http::{Method, StatusCode};
@@ -59,7 +60,8 @@ pub(super) async fn inspect(
         status if status.is_success() => of_access_token(call, call.read(&answer)?, believed).await?,
         StatusCode::BAD_REQUEST => of_oauth_token(call, now).await?,
         _ => match call.refusal(&answer) {
-            InspectError::Denied => of_silent_token(call, believed).await?,
+            InspectError::Denied if knows_the_token(&answer) => of_silent_token(call, believed).await?,
+            InspectError::Denied => return Err(call.not_gitlab("answered what GitLab would not")),
             refusal => return Err(refusal),
         },
     };
@@ -69,6 +71,17 @@ pub(super) async fn inspect(
         }
         _ => Ok(found),
     }
+}
+
+/// A token that may not ask this is told so by this name. Other JSON APIs answer 403 and 404 as well.
+fn knows_the_token(answer: &Answer) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let refusal = serde_json::from_slice::<Refusal>(&answer.body);
+    let named = |r: Refusal| matches!(&*r.error, "insufficient_granular_scope" | "insufficient_scope");
+    answer.status == StatusCode::FORBIDDEN && refusal.is_ok_and(named)
 }
 
 /// Whether the token is alive. An OAuth access token is told 400 here, a narrow one 403: both were let in.
@@ -122,7 +135,10 @@ struct TokenInfo {
 }
 
 async fn of_oauth_token(call: &Call<'_>, now: OffsetDateTime) -> Result<Inspection, InspectError> {
-    let answer = call.ask("oauth/token/info", &[]).await?;
+    let answer = call.ask("oauth/token/info", &[]).await.map_err(|error| match error {
+        InspectError::Denied => call.not_gitlab("does not know GitLab's OAuth endpoints"),
+        error => error,
+    })?;
     let mut fields: serde_json::Map<String, serde_json::Value> = call.read(&answer)?;
     fields.remove("expires_in_seconds");
     let info: TokenInfo = serde_json::from_value(fields.into())

@@ -12,7 +12,7 @@ use crate::{
     web::{
         auth::Key,
         error::Problem,
-        extract::{JsonBody, Query, Segment},
+        extract::{Distinct, JsonBody, Query, Segment},
         state::AppState,
     },
 };
@@ -44,7 +44,8 @@ pub(super) struct NewConnection {
     tenant: Option<String>,
     description: Option<String>,
     #[serde(default)]
-    tags: BTreeMap<String, String>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    tags: Distinct,
     /// `manual` if not given.
     renewal: Option<RenewalKind>,
 }
@@ -76,7 +77,7 @@ impl NewConnection {
                 name: self.name,
                 description: self.description,
                 tenant,
-                tags: self.tags,
+                tags: self.tags.0,
                 use_cases: self.use_cases,
             },
         })
@@ -190,7 +191,8 @@ pub(super) struct ConnectionChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     description: Option<Option<String>>,
-    tags: Option<BTreeMap<String, String>>,
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    tags: Option<Distinct>,
     use_cases: Option<Vec<String>>,
     renewal: Option<RenewalKind>,
 }
@@ -219,7 +221,7 @@ pub(super) async fn edit_connection(
         name: change.name.unwrap_or_else(|| was.name.clone()),
         description: change.description.unwrap_or_else(|| was.description.clone()),
         tenant: was.tenant.clone(),
-        tags: change.tags.unwrap_or_else(|| was.tags.clone()),
+        tags: change.tags.map_or_else(|| was.tags.clone(), |tags| tags.0),
         use_cases: change.use_cases.unwrap_or_else(|| was.use_cases.clone()),
     };
     state.connect.edit(&was, fields, change.renewal, &actor(&caller)).await?;

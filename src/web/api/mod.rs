@@ -71,7 +71,7 @@ impl Modify for ApiKeySecurity {
     }
 }
 
-/// Which tenant's connection a name means, for a key that sees several.
+/// Which tenant's connection a name means, for a key that sees several. Empty: the one of no tenant.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct InTenant {
@@ -88,7 +88,7 @@ async fn find(
     let tenant = caller.tenant.as_deref().or(tenant.as_deref());
     let id = find_id(&state.store, reference, tenant).await.map_err(|e| Problem::of_handout(e, state))?;
     let found = state.store.connection(id).await?;
-    let visible = found.filter(|c| tenant.is_none() || c.tenant.as_deref() == tenant);
+    let visible = found.filter(|c| tenant.is_none_or(|t| c.tenant.as_deref().unwrap_or_default() == t));
     visible.ok_or_else(Problem::not_found)
 }
 

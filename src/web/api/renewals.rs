@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     domain::{Connection, Permission, RenewalId},
-    providers::Project,
+    health::CheckError,
+    providers::{InspectError, Project},
     renewal::{Need, RenewalError},
-    store::RenewalCause,
+    store::{Held, RenewalCause},
     web::{
         auth::Key,
         error::Problem,
@@ -18,6 +19,7 @@ use crate::{
     },
 };
 use axum::{Json, extract::State};
+use std::sync::Arc;
 use time::Duration;
 
 /// Renews now. 409 `renewal_is_manual` where only a person can.
@@ -99,17 +101,36 @@ pub(super) async fn list_projects(
     let was = find(&state, &caller, &reference, tenant).await?;
     let limit = usize::try_from(page.limit()?).expect("a limit is positive");
     let cursor = page.cursor::<String>()?;
-    let need = Need::Lasts(Duration::ZERO);
-    let held = match state.renewals.renew(was.id, need, RenewalCause::HandOut).await {
-        Ok(held) if held.connection.credential.stopped.is_none() => held,
+    let instance = state.instances.of(&was).map_err(CheckError::from)?;
+    let ask = async |held: Arc<Held>| {
+        let token = &held.credential.access_token;
+        state.provider.api().projects(&instance, token, cursor.as_deref(), limit).await
+    };
+    let held = working(&state, &was, Need::Lasts(Duration::ZERO), RenewalCause::HandOut).await?;
+    let generation = held.connection.credential.generation;
+    let found = match ask(held).await {
+        Err(InspectError::TokenExpired | InspectError::TokenRevoked | InspectError::TokenInvalid { .. }) => {
+            let need = Need::NewerThan(generation);
+            ask(working(&state, &was, need, RenewalCause::Refused).await?).await?
+        }
+        found => found?,
+    };
+    Ok(Json(Page { items: found.projects, next_cursor: found.next }))
+}
+
+/// A credential that works as far as is known here, renewed if it must be.
+async fn working(
+    state: &AppState,
+    was: &Connection,
+    need: Need,
+    cause: RenewalCause,
+) -> Result<Arc<Held>, Problem> {
+    match state.renewals.renew(was.id, need, cause).await {
+        Ok(held) if held.connection.credential.stopped.is_none() => Ok(held),
         Ok(_) | Err(RenewalError::NeedsPerson) => {
             let page = format!("{}/connections/{}", state.site_url, was.id);
-            return Err(Problem::action_required(state.standing(&was), page));
+            Err(Problem::action_required(state.standing(was), page))
         }
-        Err(error) => return Err(renewal_problem(error, &was, &state)),
-    };
-    let instance = state.instances.of(&held.connection).map_err(crate::connect::ConnectError::from)?;
-    let token = &held.credential.access_token;
-    let found = state.provider.api().projects(&instance, token, cursor.as_deref(), limit).await?;
-    Ok(Json(Page { items: found.projects, next_cursor: found.next }))
+        Err(error) => Err(renewal_problem(error, was, state)),
+    }
 }

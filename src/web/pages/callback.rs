@@ -100,7 +100,7 @@ fn read(query: &str) -> Option<Parameters> {
         seen.push(name.into_owned());
     }
     found.state = state?;
-    (found.code.is_some() || found.error.is_some()).then_some(found)
+    (found.code.is_some() != found.error.is_some()).then_some(found)
 }
 
 /// The parser puts U+FFFD where bytes were not UTF-8.
@@ -126,7 +126,7 @@ mod tests {
         for bad in [
             "", "code=a", "state=s", "state=&code=a", "code=a&code=b&state=s", "code=a&state=s&state=s",
             "code=a%00&state=s", "code=a%0d%0aX&state=s", "code=%ff&state=s", "code=a&state=s&error=x&error=y",
-            "code=a&state=s&x=%C3%28", &long,
+            "code=a&state=s&x=%C3%28", "code=a&error=x&state=s", &long,
         ] {
             assert_eq!(read(bad), None, "{bad:.60}");
         }

@@ -168,7 +168,7 @@ fn page(state: &AppState, who: &SignedIn, submitted: &Submitted, refusal: Option
     NewPage {
         frame: Frame::of(Some(who), "connections"),
         refusal,
-        places: instances.integrations().map(place).collect(),
+        places: super::settings::in_order(instances).map(place).collect(),
         takes_typed: instances.takes_typed(),
         is_typed: submitted.integration == SELF_HOSTED,
         base_url: submitted.base_url.clone(),

@@ -3,6 +3,7 @@
 use super::{Frame, moment::Moment, problem::Failure};
 use crate::{
     domain::{Integration, Permission},
+    providers::Instances,
     store::ApiKey,
     web::{
         session::{self, SignedIn},
@@ -15,6 +16,8 @@ use time::OffsetDateTime;
 use tower_sessions::Session;
 
 const MOST_KEYS: i64 = 500;
+/// Its variables have no id in their names.
+pub(super) const BUILT_IN: &str = "gitlab";
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -83,7 +86,7 @@ pub(super) async fn page(state: &AppState, who: &SignedIn, notice: Option<String
     Ok(SettingsPage {
         frame: Frame::of(Some(who), "settings"),
         notice,
-        integrations: state.instances.integrations().map(IntegrationView::of).collect(),
+        integrations: in_order(&state.instances).map(IntegrationView::of).collect(),
         takes_typed: state.instances.takes_typed(),
         keys: keys.into_iter().map(|k| KeyView::of(k, now)).collect(),
         permissions: Permission::ALL.iter().map(|p| permission(*p)).collect(),
@@ -96,6 +99,12 @@ pub(super) async fn page(state: &AppState, who: &SignedIn, notice: Option<String
     })
 }
 
+/// The integration that every installation has, then the others by id.
+pub(super) fn in_order(instances: &Instances) -> impl Iterator<Item = &Integration> {
+    let others = instances.integrations().filter(|i| i.id != BUILT_IN);
+    instances.integration(BUILT_IN).into_iter().chain(others)
+}
+
 impl IntegrationView {
     fn of(i: &Integration) -> Self {
         let own = || format!("MOORING_INTEGRATION_{}", i.id.to_ascii_uppercase().replace('-', "_"));
@@ -105,7 +114,7 @@ impl IntegrationView {
             redirect_uri: i.redirect_uri.clone(),
             has_oauth: i.application.is_some(),
             is_plain_http: !i.base_url.is_https() && !i.base_url.is_loopback(),
-            prefix: if i.id == "gitlab" { "MOORING_GITLAB".to_owned() } else { own() },
+            prefix: if i.id == BUILT_IN { "MOORING_GITLAB".to_owned() } else { own() },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a person filled in to connect, as it was sent. It never keeps the token.
 
-use super::form::Form;
+use super::{form::Form, settings::in_order};
 use crate::{
     connect::{Fields, Target},
     providers::Instances,
@@ -52,8 +52,7 @@ fn first_choice(form: &Form, instances: &Instances) -> String {
     if form.filled("base_url").is_some() {
         return SELF_HOSTED.to_owned();
     }
-    let gitlab = instances.integration("gitlab").or_else(|| instances.integrations().next());
-    gitlab.map_or_else(|| SELF_HOSTED.to_owned(), |i| i.id.clone())
+    in_order(instances).next().map_or_else(|| SELF_HOSTED.to_owned(), |i| i.id.clone())
 }
 
 #[cfg(test)]

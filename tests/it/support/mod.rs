@@ -5,5 +5,6 @@
 pub(crate) mod app;
 pub(crate) mod browser;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod request;
 mod watchdog;

@@ -48,6 +48,16 @@ impl Http {
         Self { key: other.key.clone(), ..self.clone() }
     }
 
+    /// The API key that this client sends.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The values of all cookies that this client holds.
+    pub(crate) fn secrets_in_cookies(&self) -> Vec<String> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Another client of the same server, without cookies and without an API key.
     pub(crate) fn stranger(&self) -> Self {
         Self { key: None, cookies: Arc::default(), ..self.clone() }

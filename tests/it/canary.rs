@@ -1,0 +1,173 @@
+//! The canaries: a whole story with known secrets, which are then looked for everywhere they must not be.
+
+use crate::support::{
+    app::{On, PASSWORD, TestApp},
+    process::Process,
+    request::{Http, Reply},
+};
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+use gitlab_sim::{Endpoint, Fault};
+use serde_json::json;
+use std::{collections::BTreeMap, fs};
+
+/// Everything that came out, by where it came out.
+#[derive(Default)]
+struct Outputs(BTreeMap<String, Vec<u8>>);
+
+impl Outputs {
+    fn add(&mut self, place: &str, bytes: &[u8]) {
+        self.0.entry(place.to_owned()).or_default().extend_from_slice(bytes);
+    }
+
+    /// A page or an answer that must hold no secret, with its headers but those that set cookies.
+    fn page(&mut self, place: &str, reply: &Reply) {
+        self.add(place, reply.text.as_bytes());
+        for (name, value) in &reply.headers {
+            if name != "set-cookie" {
+                self.add(place, value.as_bytes());
+            }
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+}
+
+/// The forms in which a secret could get out.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let bytes = secret.as_bytes();
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let decimal = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+    let encoded: String = url::form_urlencoded::byte_serialize(bytes).collect();
+    let mut forms = vec![secret.to_owned(), hex.to_uppercase(), hex, decimal, encoded, secret.chars().rev().collect()];
+    // Inside a longer text, base64 depends on where the secret begins: what stays the same is looked for.
+    for lead in 0..3 {
+        let shifted = [&vec![b' '; lead][..], bytes].concat();
+        let whole = shifted.len() / 3 * 3;
+        for text in [BASE64_STANDARD_NO_PAD.encode(&shifted[..whole]), BASE64_URL_SAFE_NO_PAD.encode(&shifted[..whole])] {
+            forms.push(text[if lead == 0 { 0 } else { 4 }..].to_owned());
+        }
+    }
+    forms.into_iter().map(String::into_bytes).collect()
+}
+
+fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|w| w == needle)
+}
+
+#[test]
+fn the_search_finds_every_form() {
+    let secret = "glpat-CANARY-0123456789";
+    for (n, form) in forms(secret).iter().enumerate() {
+        assert!(form.len() >= 16, "form {n} is long enough to mean something");
+    }
+    for lead in 0..3 {
+        let text = BASE64_STANDARD_NO_PAD.encode(format!("{}{secret} and more", "x".repeat(lead)));
+        assert!(forms(secret).iter().any(|form| holds(text.as_bytes(), form)), "lead {lead}");
+    }
+}
+
+/// Goes through a whole story and keeps what came out and what was secret.
+async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs) -> Vec<String> {
+    let mut secrets = vec![PASSWORD.to_owned(), app.world.application.client_secret.clone()];
+    let pasted = app.sim().mint_personal(app.world.alice, &["api"], None).token;
+    let narrow = app.sim().mint_personal(app.world.alice, &["read_user"], None).token;
+    secrets.extend([pasted.clone(), narrow.clone()]);
+
+    outputs.page("sign-in refused", &site.post_form("/login", &[("email", "x@example.com"), ("password", PASSWORD)]).await);
+    app.sign_in().await;
+    let begun = site.post_form("/connections/authorize", &[("name", "acme"), ("integration", "gitlab")]).await.expect(303);
+    let back = app.sim().approve(begun.location()).unwrap();
+    let query: BTreeMap<_, _> = url::Url::parse(&back).unwrap().query_pairs().into_owned().collect();
+    secrets.extend([query["code"].clone(), query["state"].clone()]);
+    outputs.page("callback", &site.get(back.strip_prefix(app.site()).unwrap()).await.expect(303));
+    let exchange = app.sim().last_request(Endpoint::Token).unwrap();
+    secrets.push(exchange.form("code_verifier").unwrap());
+    secrets.extend(app.sim().live_refresh_tokens());
+    outputs.page("callback again", &site.get(back.strip_prefix(app.site()).unwrap()).await);
+    outputs.page("callback of a stranger", &site.stranger().get(back.strip_prefix(app.site()).unwrap()).await);
+
+    let new = |token: &str| json!({"name": "pasted", "integration": "gitlab", "token": token, "use_cases": ["code-review"]});
+    outputs.page("refused", &program.post_json("/api/v1/connections", new(&narrow)).await.expect(422));
+    outputs.page("made", &program.post_json("/api/v1/connections", new(&pasted)).await.expect(201));
+    outputs.page("wrong type", &program.post_json("/api/v1/connections", json!({"name": "x", "token": [pasted]})).await.expect(422));
+    outputs.page("wrong field", &program.post_json("/api/v1/connections", json!({"token_kind": pasted})).await.expect(422));
+    let form = [("name", "again"), ("integration", "gitlab"), ("token", narrow.as_str()), ("use_cases", "code-review")];
+    outputs.page("form refused", &site.post_form("/connections", &form).await.expect(422));
+    outputs.page("inspected", &program.post_json("/api/v1/tokens/inspect", json!({"integration": "gitlab", "token": pasted})).await.expect(200));
+
+    let held = program.get("/api/v1/connections/acme/token").await.expect(200).json();
+    secrets.push(held["access_token"].as_str().unwrap().to_owned());
+    for fault in [Fault::bad_gateway(), Fault::Truncate, Fault::DropBefore] {
+        app.sim().fault(Endpoint::Token, fault);
+        outputs.page("renewal", &program.post_json("/api/v1/connections/acme/renew", json!({})).await);
+        secrets.extend(app.sim().live_refresh_tokens());
+    }
+    outputs.page("checked", &program.post_json("/api/v1/connections/pasted/check", json!({})).await);
+    app.sim().revoke(&pasted);
+    outputs.page("found revoked", &program.post_json("/api/v1/connections/pasted/check", json!({})).await);
+    outputs.page("dead", &program.get("/api/v1/connections/pasted/token").await.expect(409));
+    let list = program.get("/api/v1/connections").await.expect(200);
+    outputs.page("list", &list);
+    let mut pages = vec!["/".into(), "/connections/new".into(), "/settings".into(), "/audit".into(), "/nothing".to_owned()];
+    for connection in list.json()["items"].as_array().unwrap() {
+        let id = connection["id"].as_str().unwrap();
+        pages.extend([format!("/connections/{id}"), format!("/connections/{id}/rotate"), format!("/connections/{id}/disconnect")]);
+    }
+    for page in pages {
+        outputs.page(&page, &site.get(&page).await);
+    }
+    for path in ["events", "api-keys", "integrations", "use-cases", "connections/acme/renewals", "connections/acme/projects"] {
+        outputs.page(path, &program.get(&format!("/api/v1/{path}")).await);
+    }
+    outputs.page("openapi", &program.get("/openapi.json").await.expect(200));
+    secrets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_gets_out_anywhere() {
+    let mut app = TestApp::start(On::Sqlite).await;
+    let program = app.program(&["admin"]).await;
+    app.stop().await;
+    let metrics = format!("127.0.0.1:{}", crate::support::app::free_port());
+    let settings = [("MOORING_LOG", "trace"), ("MOORING_METRICS_LISTEN", metrics.as_str())];
+    let process = Process::start(&app, &settings).await;
+    let mut outputs = Outputs::default();
+
+    let site = app.http.clone();
+    let mut secrets = story(&app, &site, &program, &mut outputs).await;
+    outputs.page("metrics", &Http::new(&format!("http://{metrics}")).get("/metrics").await.expect(200));
+    secrets.push(program.key().expect("a program has a key").to_owned());
+    secrets.extend(site.secrets_in_cookies());
+    for entry in fs::read_dir(app.data.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "key") {
+            secrets.push(fs::read_to_string(&path).unwrap().trim().to_owned());
+        } else if path.is_file() {
+            outputs.add(&path.display().to_string(), &fs::read(&path).unwrap());
+        }
+    }
+    program.delete("/api/v1/connections/acme").await.expect(204);
+    let log = process.stop().await;
+    assert!(log.contains("TRACE"), "the log was at its most talkative");
+    outputs.add("log", log.as_bytes());
+    for entry in fs::read_dir(app.data.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() && path.extension().is_none_or(|e| e != "key") {
+            outputs.add(&path.display().to_string(), &fs::read(&path).unwrap());
+        }
+    }
+
+    secrets.sort();
+    secrets.dedup();
+    assert!(secrets.len() >= 13 && secrets.iter().all(|s| s.len() >= 20), "{} secrets", secrets.len());
+    assert!(outputs.size() > 500_000, "{} bytes were looked at", outputs.size());
+    for secret in &secrets {
+        for (n, form) in forms(secret).iter().enumerate() {
+            for (place, bytes) in &outputs.0 {
+                assert!(!holds(bytes, form), "form {n} of the secret {}… is in {place}", &secret[..6]);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The built binary, beside or in place of the app in this process.
+
+use super::{app::TestApp, request::Http};
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// A serving process. It ends with the test.
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    /// A client of where it listens.
+    pub(crate) http: Http,
+}
+
+impl Process {
+    /// One more replica on the app's database, on a port of its own.
+    pub(crate) async fn replica(app: &TestApp) -> Self {
+        Self::start(app, &[("MOORING_LISTEN", "127.0.0.1:0")]).await
+    }
+
+    /// A process with the app's settings and some others.
+    pub(crate) async fn start(app: &TestApp, settings: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mooring"))
+            .current_dir(app.data.path())
+            .env_clear()
+            .envs(app.vars())
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary was built");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let keep = |line: &str, log: &Mutex<String>| {
+            let mut log = log.lock().unwrap();
+            log.push_str(line);
+            log.push('\n');
+        };
+        let http = loop {
+            let line = lines.next_line().await.unwrap().expect("it says where it listens before it ends");
+            keep(&line, &log);
+            if let Some(rest) = line.strip_prefix("Mooring listens on ") {
+                break Http::new(rest.split(' ').next().unwrap());
+            }
+        };
+        let kept = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                keep(&line, &kept);
+            }
+        });
+        Self { child, log, http }
+    }
+
+    /// Asks it to stop, waits, and gives back everything that it wrote to its log.
+    pub(crate) async fn stop(mut self) -> String {
+        let id = self.child.id().expect("it runs").to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        assert!(asked.success());
+        assert!(self.child.wait().await.unwrap().success(), "a stop that was asked for is no failure");
+        let log = self.log.lock().unwrap().clone();
+        log
+    }
+}
