@@ -276,7 +276,11 @@ impl Connect {
                 let checks = self.checked(place, token, &identity, &was.use_cases, &was.name).await?;
                 let account = Inspected { found: &identity, checks, method: Method::OAuth };
                 self.swap(was, account, credential, (EventKind::Reauthorized, actor)).await?;
-                self.store.owe_revocation(&GivenUp::of(was, &old.credential), self.clock.now()).await?;
+                // The new credential is in use: from here on nothing may end in giving its grant up.
+                let now = self.clock.now();
+                if let Err(error) = self.store.owe_revocation(&GivenUp::of(was, &old.credential), now).await {
+                    tracing::error!(connection = %id, %error, "the grant before could not be given up");
+                }
                 Ok(id)
             }
         }

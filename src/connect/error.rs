@@ -1,7 +1,7 @@
 //! Why a connect is refused. Nothing is stored on any of them.
 
 use crate::{
-    domain::BaseUrlError,
+    domain::{BaseUrlError, quoted_id},
     providers::{ExchangeError, InspectError, UnknownInstance},
     store::StoreError,
 };
@@ -11,7 +11,7 @@ pub enum ConnectError {
     /// `field` is the name in the request.
     #[error("{message}")]
     Field { field: &'static str, message: String },
-    #[error("There is no use case {0:?}. The known ones are listed at /api/v1/use-cases.")]
+    #[error("There is no use case {}. The known ones are listed at /api/v1/use-cases.", quoted_id(.0))]
     UnknownUseCase(String),
     #[error(transparent)]
     Instance(#[from] UnknownInstance),

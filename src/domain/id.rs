@@ -55,6 +55,12 @@ id!(
     RevocationId
 );
 
+/// An id of somebody's choice, to be repeated in an answer. What cannot be one may be a token in a wrong field.
+pub fn quoted_id(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.len() <= 60 && text.chars().all(plain) { format!("{text:?}") } else { "of that name".to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Where and how to speak to one installation, and which ones there are.
 
 use crate::{
-    domain::{BaseUrl, Connection, Integration, OAuthApplication},
+    domain::{BaseUrl, Connection, Integration, OAuthApplication, quoted_id},
     outbound::Outbound,
 };
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct Instances {
 /// Why there is nowhere to speak to.
 #[derive(Debug, thiserror::Error)]
 pub enum UnknownInstance {
-    #[error("There is no integration {0:?}. The configured ones are listed at /api/v1/integrations.")]
+    #[error("There is no integration {}. The configured ones are listed at /api/v1/integrations.", quoted_id(.0))]
     Integration(String),
     #[error("Connecting instances that are not configured is switched off here (MOORING_ALLOW_CUSTOM_BASE_URL).")]
     TypedForbidden,

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor},
+    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, Unexpected, Visitor},
 };
 use std::{collections::BTreeMap, fmt};
 
@@ -26,7 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         }
         let body = Bytes::from_request(request, state).await.map_err(|e| unreadable(e.status()))?;
         let mut reader = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| wrong(&e))?;
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| wrong(&e, &body))?;
         reader.end().map_err(|_| not_json("There is something after the JSON value."))?;
         Ok(Self(value))
     }
@@ -43,9 +43,10 @@ fn unreadable(status: StatusCode) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request body could not be read.")
 }
 
-fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+/// serde also calls it a syntax error where a word was wanted and a list is there: whether it is JSON is asked anew.
+fn wrong(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem {
     let inner = error.inner();
-    if !inner.is_data() {
+    if !inner.is_data() && serde_json::from_slice::<IgnoredAny>(body).is_err() {
         return not_json("The request body is not valid JSON.");
     }
     let message = inner.to_string();

@@ -23,7 +23,6 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// A connection to make by access token. One of `integration` and `base_url` says where.
@@ -44,7 +43,7 @@ pub(super) struct NewConnection {
     tenant: Option<String>,
     description: Option<String>,
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     tags: Distinct,
     /// `manual` if not given.
     renewal: Option<RenewalKind>,
@@ -191,7 +190,7 @@ pub(super) struct ConnectionChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     description: Option<Option<String>>,
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     tags: Option<Distinct>,
     use_cases: Option<Vec<String>>,
     renewal: Option<RenewalKind>,
