@@ -97,11 +97,13 @@ async fn mooring(sim: &Sim, data: &std::path::Path) -> Server {
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     while !lines.next().expect("it says where it listens").expect("text").starts_with("Mooring listens") {}
     std::thread::spawn(move || lines.for_each(drop));
-    let made = command().args(["api-key", "create", "--name", "bench", "--scope", "admin"]).output().expect("a key");
+    let made =
+        command().args(["api-key", "create", "--name", "bench", "--scope", "admin"]).output().expect("a key");
     let key = String::from_utf8(made.stdout).expect("text").trim().to_owned();
     let body = serde_json::json!({"name": "bench", "integration": "gitlab", "token": token});
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let connected = client.post(format!("{url}/api/v1/connections")).bearer_auth(&key).json(&body).send().await;
+    let connected =
+        client.post(format!("{url}/api/v1/connections")).bearer_auth(&key).json(&body).send().await;
     assert_eq!(connected.expect("an answer").status(), 201);
     Server { child, url, key }
 }

@@ -61,7 +61,11 @@ fn checked(request: KeyRequest, now: OffsetDateTime) -> Result<NewApiKey, KeyReq
     if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
         return refuse("name", "Give the key a name of 1 to 100 characters.");
     }
-    if request.tenant.as_ref().is_some_and(|t| t.is_empty() || t.len() > 200 || t.chars().any(char::is_control)) {
+    if request
+        .tenant
+        .as_ref()
+        .is_some_and(|t| t.is_empty() || t.len() > 200 || t.chars().any(char::is_control))
+    {
         return refuse("tenant", "A tenant is 1 to 200 characters of text.");
     }
     let mut permissions = request.permissions;
@@ -75,7 +79,14 @@ fn checked(request: KeyRequest, now: OffsetDateTime) -> Result<NewApiKey, KeyReq
         Some(Some(end)) => Some(end),
         Some(None) => return refuse("expires_in", "Give a time such as 90d or 12h, ten years at most."),
     };
-    Ok(NewApiKey { id: String::new(), digest: Vec::new(), name, tenant: request.tenant, permissions, expires_at })
+    Ok(NewApiKey {
+        id: String::new(),
+        digest: Vec::new(),
+        name,
+        tenant: request.tenant,
+        permissions,
+        expires_at,
+    })
 }
 
 fn end(text: &str, now: OffsetDateTime) -> Option<OffsetDateTime> {

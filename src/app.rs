@@ -80,8 +80,11 @@ impl App {
             std::sync::Arc::new(move |change| memory.forget(change))
         });
         let feed = Feed::begin(state.store.clone()).await?;
-        let worker =
-            Worker { store: state.store.clone(), renewals: state.renewals.clone(), clock: state.clock.clone() };
+        let worker = Worker {
+            store: state.store.clone(),
+            renewals: state.renewals.clone(),
+            clock: state.clock.clone(),
+        };
         let disconnect = state.disconnect.clone();
         let stop = || self.stop.clone();
         self.tracker.spawn(repeat("change feed", feed::PERIOD, stop(), async move || feed.try_once().await));

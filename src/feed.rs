@@ -5,10 +5,7 @@
 //! up late, so each look goes back a stretch and passes over what it has told already.
 
 use crate::store::{Store, StoreError};
-use std::{
-    collections::BTreeSet,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::Mutex;
 
 /// How often to look.

@@ -116,7 +116,12 @@ impl Handout {
         (!lasting).then_some((Need::Lasts(margin), RenewalCause::HandOut))
     }
 
-    async fn renewed(&self, old: Arc<Held>, need: Need, cause: RenewalCause) -> Result<HandedOut, HandoutError> {
+    async fn renewed(
+        &self,
+        old: Arc<Held>,
+        need: Need,
+        cause: RenewalCause,
+    ) -> Result<HandedOut, HandoutError> {
         let id = old.connection.id;
         if old.connection.credential.stopped.is_some() && cause != RenewalCause::Refused {
             return Err(self.action_required(&old));
@@ -129,8 +134,7 @@ impl Handout {
         let facts = &current.connection.credential;
         let works = facts.stopped.is_none() && lasts(facts.expires_at, self.clock.now(), Duration::ZERO);
         if works && cause != RenewalCause::Refused {
-            let warnings = warning_of(&error).into_iter().collect();
-            return Ok(HandedOut { held: Arc::new(current), warnings });
+            return Ok(HandedOut { held: Arc::new(current), warnings: vec![warning_of(&error)] });
         }
         match error {
             RenewalError::Gone => Err(HandoutError::NotFound),
@@ -139,9 +143,10 @@ impl Handout {
             RenewalError::Failed { message, next_attempt_at, .. } => {
                 Err(HandoutError::Unavailable { message, retry_at: next_attempt_at })
             }
-            RenewalError::Busy | RenewalError::BrokeOff => {
-                Err(HandoutError::Unavailable { message: "The token is being renewed.".into(), retry_at: None })
-            }
+            RenewalError::Busy | RenewalError::BrokeOff => Err(HandoutError::Unavailable {
+                message: "The token is being renewed.".into(),
+                retry_at: None,
+            }),
         }
     }
 
@@ -157,7 +162,8 @@ impl Handout {
             handed_out.warnings.extend(standing.reason.map(warn));
         }
         if !lasts(connection.credential.expires_at, self.clock.now(), ask.min_ttl) {
-            let message = "This token has less left than min_ttl asks for, and a newer one would not have more.";
+            let message =
+                "This token has less left than min_ttl asks for, and a newer one would not have more.";
             handed_out.warnings.push(Warning { code: "min_ttl_not_met", message: message.into() });
         }
         handed_out
@@ -165,7 +171,11 @@ impl Handout {
 }
 
 /// Finds a connection by id or by name. `tenant` narrows it where it is given; the empty one means none.
-pub async fn find_id(store: &Store, reference: &str, tenant: Option<&str>) -> Result<ConnectionId, HandoutError> {
+pub async fn find_id(
+    store: &Store,
+    reference: &str,
+    tenant: Option<&str>,
+) -> Result<ConnectionId, HandoutError> {
     if let Ok(id) = reference.parse() {
         return Ok(id);
     }
@@ -186,14 +196,14 @@ fn attainable(held: &Held, wanted: Duration) -> Duration {
     }
 }
 
-fn warning_of(error: &RenewalError) -> Option<Warning> {
+fn warning_of(error: &RenewalError) -> Warning {
     match error {
-        RenewalError::NeedsPerson => Some(warn(Reason::TokenExpiring)),
-        RenewalError::Stopped(reason) => Some(warn(*reason)),
+        RenewalError::NeedsPerson => warn(Reason::TokenExpiring),
+        RenewalError::Stopped(reason) => warn(*reason),
         RenewalError::Failed { reason, message, .. } => {
-            Some(Warning { code: reason.as_str(), message: message.clone() })
+            Warning { code: reason.as_str(), message: message.clone() }
         }
-        _ => Some(Warning { code: "renewal_pending", message: "A newer token is on its way.".into() }),
+        _ => Warning { code: "renewal_pending", message: "A newer token is on its way.".into() },
     }
 }
 

@@ -56,7 +56,9 @@ impl Health {
             Ok(checked) => {
                 self.store.keep_check(&checked, self.clock.now(), actor).await?;
             }
-            Err(InspectError::TokenExpired | InspectError::TokenRevoked | InspectError::TokenInvalid { .. }) => {
+            Err(
+                InspectError::TokenExpired | InspectError::TokenRevoked | InspectError::TokenInvalid { .. },
+            ) => {
                 self.refused(was).await;
             }
             Err(error @ InspectError::AccountBlocked { .. }) => self.note(was, &error).await?,
@@ -80,7 +82,8 @@ impl Health {
         let found = api.inspect(instance, token, Some(was.token_kind), now).await.map_err(same_kind)?;
         let known: Vec<_> = was.use_cases.iter().filter_map(|id| self.use_cases.get(id)).collect();
         let mut checks = check_use_cases(api, instance, token, &found, &known).await?;
-        checks.extend(was.use_cases.iter().filter(|id| self.use_cases.get(id).is_none()).map(|id| unknown(id)));
+        checks
+            .extend(was.use_cases.iter().filter(|id| self.use_cases.get(id).is_none()).map(|id| unknown(id)));
         let mut next = was.clone();
         next.account = found.account.or(next.account);
         next.checks = checks;
@@ -104,7 +107,9 @@ impl Health {
         let code = match error {
             InspectError::AccountBlocked { .. } => Reason::AccountBlocked,
             InspectError::RateLimited { .. } => Reason::RateLimited,
-            InspectError::Unreachable { step: "http", .. } | InspectError::NotGitLab { .. } => Reason::ProviderError,
+            InspectError::Unreachable { step: "http", .. } | InspectError::NotGitLab { .. } => {
+                Reason::ProviderError
+            }
             _ => Reason::ProviderUnreachable,
         };
         self.store.note_failed_check(was, code, &error.to_string(), self.clock.now()).await

@@ -66,7 +66,9 @@ impl Metrics {
             _ => "other",
         };
         let route = route.to_owned();
-        self.requests.get_or_create(&Answered { method, route: route.clone(), status: status.as_u16() }).inc();
+        self.requests
+            .get_or_create(&Answered { method, route: route.clone(), status: status.as_u16() })
+            .inc();
         self.seconds.get_or_create(&Route { route }).observe(took.as_secs_f64());
     }
 

@@ -19,7 +19,8 @@ function relative(seconds) {
 
 function tellTimes(root) {
   for (const time of root.querySelectorAll("time[data-relative]")) {
-    const text = relative(Math.trunc((Date.parse(time.dateTime) - Date.now()) / 1000));
+    const seconds = Math.trunc((Date.parse(time.dateTime) - Date.now()) / 1000);
+    const text = time.dataset.relative === "due" && seconds < 5 ? "any moment" : relative(seconds);
     if (time.textContent !== text) time.textContent = text;
   }
 }
@@ -85,7 +86,7 @@ function watchToken(form) {
       const response = await fetch(form.dataset.inspect, { method: "POST", body, signal });
       const html = await response.text();
       if (response.redirected) return location.reload();
-      if (!signal.aborted) tell(response.status < 500 || response.status === 502 ? html : "");
+      if (!signal.aborted) tell(html.startsWith("<div") ? html : "");
     } catch (error) {
       if (error.name !== "AbortError") tell("");
     } finally {

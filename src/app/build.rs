@@ -137,7 +137,8 @@ pub(super) async fn state(
 
 fn use_cases(config: &Config) -> anyhow::Result<UseCases> {
     let Some(file) = &config.use_cases_file else { return Ok(UseCases::shipped()) };
-    let text = fs::read_to_string(file).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))?;
+    let text =
+        fs::read_to_string(file).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))?;
     UseCases::with_file(&text).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))
 }
 
@@ -158,11 +159,18 @@ fn instances(config: &Config) -> anyhow::Result<Instances> {
     Ok(Instances::new(configured, typed))
 }
 
-fn integration(config: &Config, one: &IntegrationConfig, common: &CaBundle) -> anyhow::Result<(Integration, Outbound)> {
+fn integration(
+    config: &Config,
+    one: &IntegrationConfig,
+    common: &CaBundle,
+) -> anyhow::Result<(Integration, Outbound)> {
     let base_url = BaseUrl::parse_configured(&one.base_url)
         .with_context(|| format!("the base URL of the integration {}", one.id))?;
     if !base_url.is_https() && !base_url.is_loopback() {
-        tracing::warn!(integration = one.id, "tokens travel in the clear: this integration's base URL is http");
+        tracing::warn!(
+            integration = one.id,
+            "tokens travel in the clear: this integration's base URL is http"
+        );
     }
     let redirect_uri = format!("{}/oauth/{}/callback", config.site_url.as_str(), one.id);
     let application = one.oauth.as_ref().map(|oauth| OAuthApplication {

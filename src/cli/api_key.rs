@@ -55,13 +55,20 @@ pub(super) async fn run(command: ApiKeyCommand, config: &Config) -> Result<(), F
                 } else {
                     "expired".to_owned()
                 };
-                print(&format!("{}\t{}\t{}\t{scopes}\t{state}", key.id, key.name, key.tenant.unwrap_or_default()));
+                print(&format!(
+                    "{}\t{}\t{}\t{scopes}\t{state}",
+                    key.id,
+                    key.name,
+                    key.tenant.unwrap_or_default()
+                ));
             }
         }
         ApiKeyCommand::Revoke { id } => {
             let id = crate::vault::parse_api_key(&id).map_or(id, |parts| parts.id);
             if !store.revoke_api_key(&id, now, &Actor::CommandLine).await? {
-                return Err(Failure::Usage(format!("There is no valid API key {id}. See `mooring api-key list`.")));
+                return Err(Failure::Usage(format!(
+                    "There is no valid API key {id}. See `mooring api-key list`."
+                )));
             }
             say("Revoked.");
         }

@@ -10,7 +10,8 @@ use crate::{
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
-    telemetry::start_logging(&config.log, matches!(config.log_format, LogFormat::Json)).map_err(Failure::Usage)?;
+    telemetry::start_logging(&config.log, matches!(config.log_format, LogFormat::Json))
+        .map_err(Failure::Usage)?;
     let app = App::start(config, Clock::default()).await?;
     say(&format!("Mooring listens on http://{} and is reached at {}", app.address, config.site_url));
     if let Some(link) = &app.setup_link {

@@ -13,7 +13,9 @@ use serde_json::Value;
 pub(super) async fn print_token(connection: Option<String>) -> Result<(), Failure> {
     let config = ClientConfig::from_env()?;
     let Some(connection) = connection.or_else(|| config.connection.clone()) else {
-        return Err(Failure::Usage("Name a connection: mooring token CONNECTION, or set MOORING_CONNECTION.".into()));
+        return Err(Failure::Usage(
+            "Name a connection: mooring token CONNECTION, or set MOORING_CONNECTION.".into(),
+        ));
     };
     let token = token(&config, &connection).await?;
     print(&token);
@@ -27,8 +29,9 @@ async fn token(config: &ClientConfig, connection: &str) -> anyhow::Result<String
     url.path_segments_mut().map_err(|()| anyhow!("MOORING_URL"))?.push(connection).push("token");
     let request = http.request(Method::GET, url).bearer_auth(config.api_key.expose()).build()?;
     let answer = http.send(request).await.with_context(|| format!("{server} could not be reached"))?;
-    let body: Value = serde_json::from_slice(&answer.body)
-        .with_context(|| format!("{server} is no Mooring server: it answered {} without JSON", answer.status))?;
+    let body: Value = serde_json::from_slice(&answer.body).with_context(|| {
+        format!("{server} is no Mooring server: it answered {} without JSON", answer.status)
+    })?;
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     if let Some(token) = text("access_token").filter(|_| answer.status.is_success()) {
         return Ok(token.to_owned());

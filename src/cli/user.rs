@@ -31,7 +31,8 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
             let operator =
                 Operator { id: OperatorId::fresh(), email, password_hash: hash_password(password()?).await };
             if !store.add_operator(&operator, now, &Actor::CommandLine).await? {
-                let message = format!("{} is there already. See `mooring user reset-password`.", operator.email);
+                let message =
+                    format!("{} is there already. See `mooring user reset-password`.", operator.email);
                 return Err(Failure::Usage(message));
             }
             say("Added.");
@@ -40,7 +41,9 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
             let email = address(&email)?;
             let password_hash = hash_password(password()?).await;
             if !store.reset_password(&email, &password_hash, now, &Actor::CommandLine).await? {
-                return Err(Failure::Usage(format!("Nobody has the address {email}. See `mooring user add`.")));
+                return Err(Failure::Usage(format!(
+                    "Nobody has the address {email}. See `mooring user add`."
+                )));
             }
             say("The password is changed, and all sessions are ended.");
         }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Account, Actor, BaseUrl, Connection, Credential, EventKind, Method, Renewal, RenewalKind, Secret, TokenKind,
-        UseCaseCheck,
+        Account, Actor, BaseUrl, Connection, Credential, EventKind, Method, Renewal, RenewalKind, Secret,
+        TokenKind, UseCaseCheck,
     },
     providers::{InspectError, Inspection, check_use_cases},
     store::ConnectionEdit,
@@ -48,7 +48,8 @@ impl Connect {
 
     /// A typed base URL that the operator configured is that integration: its trust and its addresses hold.
     fn typed_place(&self, text: &str) -> Result<Place, ConnectError> {
-        let known = BaseUrl::parse_configured(text).ok().and_then(|url| self.instances.integration_at(&url).cloned());
+        let known =
+            BaseUrl::parse_configured(text).ok().and_then(|url| self.instances.integration_at(&url).cloned());
         if let Some(integration) = known {
             return self.place(&Target::Integration(integration.id));
         }
@@ -81,7 +82,8 @@ impl Connect {
         let place = self.place(&pasted.target)?;
         self.refuse_taken_name(&fields.name, fields.tenant.as_deref()).await?;
         let now = self.clock.now();
-        let found = self.provider.api().inspect(&place.instance, &pasted.token, pasted.token_kind, now).await?;
+        let found =
+            self.provider.api().inspect(&place.instance, &pasted.token, pasted.token_kind, now).await?;
         let checks = self.checked(&place, &pasted.token, &found, &fields.use_cases, &fields.name).await?;
         let credential = self.by_hand(pasted.token, &found);
         let account = Found { found: &found, checks, method: Method::AccessToken };
@@ -149,7 +151,11 @@ impl Connect {
         }
     }
 
-    pub(super) async fn refuse_taken_name(&self, name: &str, tenant: Option<&str>) -> Result<(), ConnectError> {
+    pub(super) async fn refuse_taken_name(
+        &self,
+        name: &str,
+        tenant: Option<&str>,
+    ) -> Result<(), ConnectError> {
         let there = self.store.connections_named(name, Some(tenant.unwrap_or_default())).await?;
         if there.is_empty() { Ok(()) } else { Err(ConnectError::NameTaken(name.to_owned())) }
     }
@@ -168,7 +174,8 @@ impl Connect {
 /// Accounts are the same if their ids are. Where the provider does not say whose a token is, nothing can
 /// be compared, and a person must say that it is meant.
 pub(super) fn same_account(was: Option<&Account>, now: Option<&Account>) -> Result<(), ConnectError> {
-    let label = |account: Option<&Account>| account.map_or_else(|| "an unknown account".to_owned(), Account::label);
+    let label =
+        |account: Option<&Account>| account.map_or_else(|| "an unknown account".to_owned(), Account::label);
     match (was, now) {
         (Some(was), Some(now)) if was.id == now.id => Ok(()),
         (None, None) => Ok(()),

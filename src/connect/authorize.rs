@@ -156,7 +156,8 @@ impl Connect {
     pub async fn finish(&self, callback: Callback, actor: Actor) -> Result<Outcome, ConnectError> {
         let state = digest(&callback.state);
         let Some(found) = self.store.authorization(&state).await? else {
-            let message = "This sign-in is not known here: it is too old, or the link was changed. Start again.";
+            let message =
+                "This sign-in is not known here: it is too old, or the link was changed. Start again.";
             return Ok(Outcome::failed(code::UNKNOWN, message));
         };
         if let Some(refused) = refuse_stranger(&callback, &found) {
@@ -166,7 +167,8 @@ impl Connect {
         if found.consumed_at.is_some() {
             return self.outcome_of(&state).await;
         }
-        let Some(code_verifier) = self.store.consume_authorization(&state, &found, self.clock.now()).await? else {
+        let Some(code_verifier) = self.store.consume_authorization(&state, &found, self.clock.now()).await?
+        else {
             return self.outcome_of(&state).await;
         };
         let connect = self.clone();
@@ -206,7 +208,10 @@ impl Connect {
         actor: &Actor,
     ) -> Outcome {
         if self.clock.now() >= found.expires_at {
-            return Outcome::failed(code::EXPIRED, "The ten minutes for signing in at GitLab are over. Start again.");
+            return Outcome::failed(
+                code::EXPIRED,
+                "The ten minutes for signing in at GitLab are over. Start again.",
+            );
         }
         match (callback.code, callback.error) {
             (Some(code), None) => match self.exchange(found, Secret::new(code), code_verifier, actor).await {
@@ -220,10 +225,14 @@ impl Connect {
                     Outcome::failed(error.code(), error.to_string())
                 }
             },
-            (_, Some(error)) if error == "access_denied" => {
-                Outcome::failed(code::DENIED, "You did not give Mooring access. Nothing was connected or changed.")
-            }
-            _ => Outcome::failed(code::REFUSED, "GitLab refused the sign-in. Nothing was connected or changed."),
+            (_, Some(error)) if error == "access_denied" => Outcome::failed(
+                code::DENIED,
+                "You did not give Mooring access. Nothing was connected or changed.",
+            ),
+            _ => Outcome::failed(
+                code::REFUSED,
+                "GitLab refused the sign-in. Nothing was connected or changed.",
+            ),
         }
     }
 
@@ -263,7 +272,8 @@ impl Connect {
         let identity = Inspection { scopes: credential.scopes.clone(), ..asked };
         match purpose {
             Purpose::Connect { name, use_cases } => {
-                let name_or_account = self.free_name(name, identity.account.as_ref(), &found.integration).await?;
+                let name_or_account =
+                    self.free_name(name, identity.account.as_ref(), &found.integration).await?;
                 let checks = self.checked(place, token, &identity, &use_cases, &name_or_account).await?;
                 let account = Inspected { found: &identity, checks, method: Method::OAuth };
                 let fields = Fields { name: name_or_account, use_cases, ..Fields::default() };
@@ -355,7 +365,8 @@ impl Connect {
             }
             sleep(LOOK_EVERY).await;
         }
-        let message = "This sign-in was used before and did not finish. Look at your connections, or start again.";
+        let message =
+            "This sign-in was used before and did not finish. Look at your connections, or start again.";
         Ok(Outcome::failed(code::UNFINISHED, message))
     }
 
@@ -365,7 +376,11 @@ impl Connect {
     }
 
     /// The outcome of an authorization that this session began, for its own page.
-    pub async fn outcome_for(&self, state: &Digest, session: &Digest) -> Result<Option<Outcome>, ConnectError> {
+    pub async fn outcome_for(
+        &self,
+        state: &Digest,
+        session: &Digest,
+    ) -> Result<Option<Outcome>, ConnectError> {
         let found = self.store.authorization(state).await?.filter(|a| same(&a.session, session));
         Ok(found.and_then(|a| a.outcome).and_then(|text| serde_json::from_str(&text).ok()))
     }
@@ -378,16 +393,19 @@ fn refuse_stranger(callback: &Callback, found: &Authorization) -> Option<Outcome
     let bound = binder.is_some_and(|b| same(&b, &found.binder));
     let session = callback.session.as_ref().is_some_and(|s| same(s, &found.session));
     if !bound || !session {
-        let message = "This sign-in was begun in another browser or session. Nothing was connected. Start again here.";
+        let message =
+            "This sign-in was begun in another browser or session. Nothing was connected. Start again here.";
         return Some(Outcome::failed(code::WRONG_BROWSER, message));
     }
     if callback.integration != found.integration {
-        let message = "The answer came back to another integration than the one you chose. Nothing was connected.";
+        let message =
+            "The answer came back to another integration than the one you chose. Nothing was connected.";
         return Some(Outcome::failed(code::WRONG_INTEGRATION, message));
     }
     match &callback.iss {
         Some(iss) if iss != found.base_url.as_str() => {
-            let message = "The answer came from another server than the one you chose. Nothing was connected.";
+            let message =
+                "The answer came from another server than the one you chose. Nothing was connected.";
             Some(Outcome::failed(code::WRONG_ISSUER, message))
         }
         _ => None,

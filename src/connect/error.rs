@@ -23,13 +23,17 @@ pub enum ConnectError {
             if missing.len() == 1 { "scope" } else { "scopes" }, missing.join(", "),
             if missing.len() == 1 { "it" } else { "them" })]
     InsufficientScope { use_case: String, missing: Vec<String>, mend_at: String },
-    #[error("The use case {use_case} needs the role {least_role} at least, and this access token has it nowhere. Raise the role of its account, or use another token.")]
+    #[error(
+        "The use case {use_case} needs the role {least_role} at least, and this access token has it nowhere. Raise the role of its account, or use another token."
+    )]
     InsufficientRole { use_case: String, least_role: String, mend_at: String },
     #[error(transparent)]
     Inspect(#[from] InspectError),
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
-    #[error("This belongs to {now}, but the connection is of {was}. Use the same account, or make a new connection.")]
+    #[error(
+        "This belongs to {now}, but the connection is of {was}. Use the same account, or make a new connection."
+    )]
     DifferentAccount { was: String, now: String },
     #[error("This connection was made by OAuth: reauthorize it instead of pasting a token.")]
     MadeByOAuth,
@@ -59,7 +63,9 @@ impl ConnectError {
             Self::UnknownUseCase(_) => "unknown_use_case",
             Self::Instance(UnknownInstance::Integration(_)) => "unknown_integration",
             Self::Instance(UnknownInstance::TypedForbidden) => "base_url_forbidden",
-            Self::Instance(_) | Self::Exchange(ExchangeError::Misconfigured { .. }) => "integration_misconfigured",
+            Self::Instance(_) | Self::Exchange(ExchangeError::Misconfigured { .. }) => {
+                "integration_misconfigured"
+            }
             Self::BaseUrl(_) => "base_url_invalid",
             Self::NameTaken(_) => "name_taken",
             Self::InsufficientScope { .. } => "insufficient_scope",

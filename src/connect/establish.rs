@@ -3,8 +3,8 @@
 use super::{Connect, ConnectError, Fields};
 use crate::{
     domain::{
-        Actor, BaseUrl, CheckOutcome, Connection, ConnectionId, Credential, CredentialFacts, Method, Scopes, Secret,
-        UseCaseCheck,
+        Actor, BaseUrl, CheckOutcome, Connection, ConnectionId, Credential, CredentialFacts, Method, Scopes,
+        Secret, UseCaseCheck,
     },
     providers::{Inspection, Instance, check_use_cases},
     store::{NextCredential, StoreError},
@@ -129,11 +129,13 @@ impl Connect {
         let mend_at = || api.token_form_url(place.base_url(), found.token_kind, name, &needed);
         match checks.iter().find(|c| refuses(c)) {
             None => Ok(checks),
-            Some(check) if check.outcome == CheckOutcome::InsufficientScope => Err(ConnectError::InsufficientScope {
-                use_case: check.use_case.clone(),
-                missing: all_missing(&checks),
-                mend_at: mend_at(),
-            }),
+            Some(check) if check.outcome == CheckOutcome::InsufficientScope => {
+                Err(ConnectError::InsufficientScope {
+                    use_case: check.use_case.clone(),
+                    missing: all_missing(&checks),
+                    mend_at: mend_at(),
+                })
+            }
             Some(check) => Err(ConnectError::InsufficientRole {
                 use_case: check.use_case.clone(),
                 least_role: check.least_role.clone(),

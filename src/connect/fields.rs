@@ -34,7 +34,10 @@ impl Fields {
         self.name = name(&self.name)?;
         self.description = self.description.map(|d| d.trim().to_owned()).filter(|d| !d.is_empty());
         if self.description.as_ref().is_some_and(|d| d.contains('\0')) {
-            return Err(ConnectError::field("description", "A description is text, without a null character."));
+            return Err(ConnectError::field(
+                "description",
+                "A description is text, without a null character.",
+            ));
         }
         if self.description.as_ref().is_some_and(|d| d.chars().count() > LONGEST_DESCRIPTION) {
             return Err(ConnectError::field("description", "A description has 1,000 characters at most."));
@@ -44,9 +47,11 @@ impl Fields {
         }
         check_tags(&self.tags)?;
         let mut seen = Vec::new();
-        self.use_cases.retain(|id| !seen.contains(id) && {
-            seen.push(id.clone());
-            true
+        self.use_cases.retain(|id| {
+            !seen.contains(id) && {
+                seen.push(id.clone());
+                true
+            }
         });
         Ok(self)
     }
@@ -73,13 +78,20 @@ pub(super) fn name(text: &str) -> Result<String, ConnectError> {
 
 fn check_tenant(tenant: &str) -> Result<(), ConnectError> {
     let plain = !tenant.is_empty() && tenant.len() <= 200 && !tenant.chars().any(char::is_control);
-    if plain { Ok(()) } else { Err(ConnectError::field("tenant", "A tenant is 1 to 200 characters of text.")) }
+    if plain {
+        Ok(())
+    } else {
+        Err(ConnectError::field("tenant", "A tenant is 1 to 200 characters of text."))
+    }
 }
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ConnectError> {
     let long = |text: &str| text.chars().count() > LONGEST_TAG || text.chars().any(char::is_control);
     if tags.len() > MOST_TAGS || tags.iter().any(|(k, v)| k.is_empty() || long(k) || long(v)) {
-        return Err(ConnectError::field("tags", "There are 50 tags at most, each key and value 200 characters of text."));
+        return Err(ConnectError::field(
+            "tags",
+            "There are 50 tags at most, each key and value 200 characters of text.",
+        ));
     }
     Ok(())
 }
@@ -99,7 +111,11 @@ mod tests {
 
     #[test]
     fn a_use_case_counts_once() {
-        let twice = Fields { name: "a".into(), use_cases: vec!["x".into(), "y".into(), "x".into()], ..Fields::default() };
+        let twice = Fields {
+            name: "a".into(),
+            use_cases: vec!["x".into(), "y".into(), "x".into()],
+            ..Fields::default()
+        };
         assert_eq!(twice.checked().unwrap().use_cases, ["x", "y"]);
     }
 }

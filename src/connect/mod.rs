@@ -37,7 +37,8 @@ pub struct Connect {
 
 impl Connect {
     fn chosen(&self, ids: &[String]) -> Result<Vec<&UseCase>, ConnectError> {
-        let find = |id: &String| self.use_cases.get(id).ok_or_else(|| ConnectError::UnknownUseCase(id.clone()));
+        let find =
+            |id: &String| self.use_cases.get(id).ok_or_else(|| ConnectError::UnknownUseCase(id.clone()));
         ids.iter().map(find).collect()
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Its status is derived from stored facts and the clock by one pure function, never set by hand.
 
-use super::{Account, BaseUrl, CheckOutcome, ConnectionId, RenewalKind, Scopes, TokenKind, UseCaseCheck, credential, words::words};
+use super::{
+    Account, BaseUrl, CheckOutcome, ConnectionId, RenewalKind, Scopes, TokenKind, UseCaseCheck, credential,
+    words::words,
+};
 use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
 
@@ -257,9 +260,6 @@ mod tests {
             least_role: "Maintainer".into(),
             too_low_in: vec![],
         }];
-        assert_eq!(
-            standing(&c),
-            (Status::Degraded, Some(Reason::InsufficientScope), Some(Action::Rotate))
-        );
+        assert_eq!(standing(&c), (Status::Degraded, Some(Reason::InsufficientScope), Some(Action::Rotate)));
     }
 }

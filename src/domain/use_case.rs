@@ -93,7 +93,9 @@ impl UseCases {
 
     /// The scopes that all of `ids` together need of a token of this kind.
     pub fn scopes_for(&self, ids: &[String], kind: TokenKind) -> Scopes {
-        ids.iter().filter_map(|id| self.get(id)).fold(Scopes::default(), |all, u| all.union(&u.needs(kind).scopes))
+        ids.iter()
+            .filter_map(|id| self.get(id))
+            .fold(Scopes::default(), |all, u| all.union(&u.needs(kind).scopes))
     }
 }
 
@@ -171,6 +173,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use TokenKind::{Group, OAuth, Personal, Project};
 
     #[test]
     fn the_shipped_use_cases_need_what_the_contract_says() {
@@ -179,7 +182,6 @@ mod tests {
             let n = all.get(id).unwrap().needs(kind);
             (n.scopes.to_string(), n.least_role)
         };
-        use TokenKind::{Group, OAuth, Personal, Project};
         assert_eq!(needs("code-review", Personal), ("api".into(), AccessLevel::MAINTAINER));
         assert_eq!(
             needs("remediation", Project),

@@ -107,7 +107,7 @@ fn repair(mut fields: Map<String, Value>) -> Map<String, Value> {
     if !scope.trim().is_empty() {
         fields.insert("scope".into(), scope.into());
     }
-    if !fields.get("refresh_token").and_then(Value::as_str).is_some_and(|t| !t.is_empty()) {
+    if fields.get("refresh_token").and_then(Value::as_str).is_none_or(str::is_empty) {
         fields.remove("refresh_token");
     }
     fields.retain(|key, _| {
@@ -160,8 +160,10 @@ mod tests {
     }
 
     fn granted(body: &[u8]) -> BasicTokenResponse {
-        let answer = normalize(&answer(200, body, &[])).unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)));
-        serde_json::from_slice(answer.body()).unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)))
+        let answer = normalize(&answer(200, body, &[]))
+            .unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)));
+        serde_json::from_slice(answer.body())
+            .unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)))
     }
 
     /// Answers that hold a good token, each wrong in a way that the crate alone refuses.
@@ -187,8 +189,10 @@ mod tests {
             assert_eq!(granted(body).access_token().secret(), AccessToken::new("a".into()).secret());
             assert!(granted(body).refresh_token().is_none());
         }
-        let whole = granted(br#"{"access_token":"a","expires_in":"7200","refresh_token":"r","scope":["api","read_user"]}"#);
-        assert_eq!(whole.expires_in(), Some(Duration::from_secs(7_200)));
+        let whole = granted(
+            br#"{"access_token":"a","expires_in":"7200","refresh_token":"r","scope":["api","read_user"]}"#,
+        );
+        assert_eq!(whole.expires_in(), Some(Duration::from_hours(2)));
         assert_eq!(whole.scopes().unwrap().len(), 2);
         assert_eq!(whole.refresh_token().unwrap().secret(), "r");
     }
@@ -198,12 +202,22 @@ mod tests {
         for body in [&b"<html>"[..], b"", b"null", b"[]", b"{", b"\0\0", b"\xff\xfe{\0}\0"] {
             assert!(matches!(normalize(&answer(200, body, &[])), Err(WireError::Unreadable)), "{body:?}");
         }
-        assert!(serde_json::from_slice::<BasicTokenResponse>(normalize(&answer(200, b"{}", &[])).unwrap().body()).is_err());
+        assert!(
+            serde_json::from_slice::<BasicTokenResponse>(normalize(&answer(200, b"{}", &[])).unwrap().body())
+                .is_err()
+        );
     }
 
     #[test]
     fn a_status_is_not_lost() {
-        for (status, body) in [(502, &b"<html>"[..]), (503, b"{}"), (429, b"Retry later"), (302, b""), (403, b"<html>"), (404, b"{}")] {
+        for (status, body) in [
+            (502, &b"<html>"[..]),
+            (503, b"{}"),
+            (429, b"Retry later"),
+            (302, b""),
+            (403, b"<html>"),
+            (404, b"{}"),
+        ] {
             let error = normalize(&answer(status, body, &[("retry-after", "7")])).unwrap_err();
             assert!(
                 matches!(error, WireError::Status { status: s, retry_after: Some(wait) }
@@ -217,11 +231,14 @@ mod tests {
 
     #[test]
     fn retry_after_comes_in_two_forms_and_has_a_limit() {
-        let of = |pairs: &[(&'static str, &str)]| retry_after(&answer(503, b"", pairs).headers).map(|d| d.as_secs());
+        let of = |pairs: &[(&'static str, &str)]| {
+            retry_after(&answer(503, b"", pairs).headers).map(|d| d.as_secs())
+        };
         assert_eq!(of(&[("retry-after", "30")]), Some(30));
         assert_eq!(of(&[("retry-after", "999999")]), Some(3_600));
         assert_eq!(of(&[("retry-after", "-1")]), None);
-        let dates = [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
+        let dates =
+            [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
         assert_eq!(of(&dates), Some(120));
         assert_eq!(of(&[]), None);
     }

@@ -2,7 +2,7 @@
 
 use super::{InspectError, Inspection, Instance, ProviderApi};
 use crate::domain::{AccessLevel, CheckOutcome, Scopes, Secret, UseCase, UseCaseCheck};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Fine-grained tokens list this instead of scopes; their rights can only be tried.
 const GRANULAR: &str = "granular";
@@ -27,11 +27,13 @@ pub async fn check_use_cases(
         let level = needs.least_role;
         let mut too_low_in = Vec::new();
         let outcome = if missing_scopes.is_empty() {
-            if !reached.contains_key(&level.0) {
-                let answer = api.reaches(instance, token, found.account.as_ref(), level).await?;
-                reached.insert(level.0, answer);
-            }
-            match reached[&level.0] {
+            let answer = match reached.entry(level.0) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => {
+                    *unknown.insert(api.reaches(instance, token, found.account.as_ref(), level).await?)
+                }
+            };
+            match answer {
                 Some(true) => CheckOutcome::Ok,
                 Some(false) => CheckOutcome::InsufficientRole,
                 None => CheckOutcome::RoleUnknown,

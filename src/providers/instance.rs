@@ -27,7 +27,9 @@ pub struct Instances {
 pub enum UnknownInstance {
     #[error("There is no integration {}. The configured ones are listed at /api/v1/integrations.", quoted_id(.0))]
     Integration(String),
-    #[error("Connecting instances that are not configured is switched off here (MOORING_ALLOW_CUSTOM_BASE_URL).")]
+    #[error(
+        "Connecting instances that are not configured is switched off here (MOORING_ALLOW_CUSTOM_BASE_URL)."
+    )]
     TypedForbidden,
     #[error("The integration {0:?} of this connection is no longer configured.")]
     Gone(String),
@@ -37,7 +39,10 @@ pub enum UnknownInstance {
 
 impl Instances {
     /// `typed`: how to reach what a user typed; `None` where that is switched off.
-    pub fn new(configured: impl IntoIterator<Item = (Integration, Outbound)>, typed: Option<Outbound>) -> Self {
+    pub fn new(
+        configured: impl IntoIterator<Item = (Integration, Outbound)>,
+        typed: Option<Outbound>,
+    ) -> Self {
         let configured = configured.into_iter().map(|(i, http)| (i.id.clone(), (i, http))).collect();
         Self { configured, typed }
     }

@@ -17,9 +17,7 @@ pub use gitlab::GitLab;
 pub use instance::{Instance, Instances, UnknownInstance};
 pub use oauth::{AuthorizationRequest, Grant};
 
-use crate::domain::{
-    AccessLevel, Account, BaseUrl, Credential, Renewal, Scopes, Secret, TokenKind,
-};
+use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Renewal, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -169,9 +167,16 @@ impl Provider {
     }
 
     /// Reads an answer that was kept before a crash. `None`: there is no grant in it.
-    pub fn read_renewal(&self, old: &Credential, answer: &[u8], sent_at: OffsetDateTime) -> Option<Credential> {
+    pub fn read_renewal(
+        &self,
+        old: &Credential,
+        answer: &[u8],
+        sent_at: OffsetDateTime,
+    ) -> Option<Credential> {
         match &old.renewal {
-            Renewal::Refresh(token) => Some(refreshed(oauth::read_grant(answer, sent_at)?, token, old, sent_at)),
+            Renewal::Refresh(token) => {
+                Some(refreshed(oauth::read_grant(answer, sent_at)?, token, old, sent_at))
+            }
             Renewal::SelfRotate | Renewal::Manual => None,
         }
     }

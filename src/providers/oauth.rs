@@ -10,9 +10,9 @@ use crate::{
 };
 use http::{Method, StatusCode};
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, EndpointNotSet,
-    EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
-    StandardTokenResponse, TokenResponse, TokenUrl,
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields,
+    EndpointNotSet, EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    RequestTokenError, Scope, StandardTokenResponse, TokenResponse, TokenUrl,
     basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenType},
 };
 use std::time::Duration;
@@ -99,7 +99,11 @@ pub(super) fn read_grant(body: &[u8], now: OffsetDateTime) -> Option<Grant> {
 }
 
 /// RFC 7009 section 2. The crate is not asked: it refuses an integration on plain HTTP.
-pub(super) async fn revoke(instance: &Instance, endpoints: Endpoints, token: &Secret) -> Result<(), RevokeError> {
+pub(super) async fn revoke(
+    instance: &Instance,
+    endpoints: Endpoints,
+    token: &Secret,
+) -> Result<(), RevokeError> {
     let application = application(instance).map_err(|e| RevokeError::Refused { message: e.to_string() })?;
     let form = [
         ("client_id", application.client_id.as_str()),
@@ -108,8 +112,10 @@ pub(super) async fn revoke(instance: &Instance, endpoints: Endpoints, token: &Se
         ("token_type_hint", "refresh_token"),
     ];
     let host = instance.base_url.host();
-    let request = instance.http.request(Method::POST, instance.base_url.join(endpoints.revoke)).form(&form).build();
-    let request = request.map_err(|_| RevokeError::Refused { message: "The request could not be built.".into() })?;
+    let request =
+        instance.http.request(Method::POST, instance.base_url.join(endpoints.revoke)).form(&form).build();
+    let request =
+        request.map_err(|_| RevokeError::Refused { message: "The request could not be built.".into() })?;
     let answer = match instance.http.send(request).await {
         Ok(answer) => answer,
         Err(e) => return Err(RevokeError::Unavailable { message: told(&e, host), retry_after: None }),
@@ -117,7 +123,9 @@ pub(super) async fn revoke(instance: &Instance, endpoints: Endpoints, token: &Se
     match answer.status {
         status if status.is_success() => Ok(()),
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(RevokeError::Refused { message: format!("{host} did not accept our OAuth application for revoking.") })
+            Err(RevokeError::Refused {
+                message: format!("{host} did not accept our OAuth application for revoking."),
+            })
         }
         status => Err(RevokeError::Unavailable {
             message: format!("{host} answered {}.", status.as_u16()),
@@ -180,11 +188,21 @@ fn renew_error(error: &TokenError, base_url: &BaseUrl) -> RenewError {
             code => RenewError::Misconfigured { message: misconfigured(code.as_ref(), host) },
         },
         RequestTokenError::Request(WireError::Outbound(e)) if e.was_sent() == Sent::No => {
-            RenewError::Unavailable { reason: Reason::ProviderUnreachable, message: told(e, host), retry_after: None }
+            RenewError::Unavailable {
+                reason: Reason::ProviderUnreachable,
+                message: told(e, host),
+                retry_after: None,
+            }
         }
-        RequestTokenError::Request(WireError::Outbound(e)) => RenewError::Uncertain { message: told(e, host) },
+        RequestTokenError::Request(WireError::Outbound(e)) => {
+            RenewError::Uncertain { message: told(e, host) }
+        }
         RequestTokenError::Request(WireError::Status { status, retry_after }) => RenewError::Unavailable {
-            reason: if *status == StatusCode::TOO_MANY_REQUESTS { Reason::RateLimited } else { Reason::ProviderError },
+            reason: if *status == StatusCode::TOO_MANY_REQUESTS {
+                Reason::RateLimited
+            } else {
+                Reason::ProviderError
+            },
             message: format!("{host} answered {}.", status.as_u16()),
             retry_after: *retry_after,
         },

@@ -70,7 +70,12 @@ impl Renewals {
 
     /// Sees to it that the need is met, by renewing if it must. Callers at the same time share one flight;
     /// one that joined a flight for a lesser need starts its own after it.
-    pub async fn renew(&self, id: ConnectionId, need: Need, cause: RenewalCause) -> Result<Arc<Held>, RenewalError> {
+    pub async fn renew(
+        &self,
+        id: ConnectionId,
+        need: Need,
+        cause: RenewalCause,
+    ) -> Result<Arc<Held>, RenewalError> {
         loop {
             let engine = self.clone();
             let boarding = self.flights.board(id, move || async move { engine.fly(id, need, cause).await });
@@ -95,7 +100,12 @@ impl Renewals {
         }
     }
 
-    async fn fly(&self, id: ConnectionId, need: Need, cause: RenewalCause) -> Result<Arc<Held>, RenewalError> {
+    async fn fly(
+        &self,
+        id: ConnectionId,
+        need: Need,
+        cause: RenewalCause,
+    ) -> Result<Arc<Held>, RenewalError> {
         let patience = Instant::now() + WAIT_FOR_OTHERS;
         let mut proven_refused = None;
         loop {
@@ -255,7 +265,8 @@ impl Renewals {
         attempt: RenewalId,
         next: Credential,
     ) -> Result<Arc<Held>, RenewalError> {
-        let next_credential = NextCredential { credential: &next, renew_at: self.tending.renew_at(&next, rand::random()) };
+        let next_credential =
+            NextCredential { credential: &next, renew_at: self.tending.renew_at(&next, rand::random()) };
         let mut failures = 0;
         let committed = loop {
             let at = self.clock.now();
@@ -279,7 +290,11 @@ impl Renewals {
     }
 
     /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.
-    async fn give_up_grant(&self, connection: &Connection, credential: &Credential) -> Result<(), StoreError> {
+    async fn give_up_grant(
+        &self,
+        connection: &Connection,
+        credential: &Credential,
+    ) -> Result<(), StoreError> {
         self.store.owe_revocation(&GivenUp::of(connection, credential), self.clock.now()).await
     }
 
@@ -301,7 +316,9 @@ fn cannot_ask(error: &InspectError) -> RenewalError {
     let reason = match error {
         InspectError::RateLimited { .. } => Reason::RateLimited,
         InspectError::AccountBlocked { .. } => Reason::AccountBlocked,
-        InspectError::Unreachable { step: "http", .. } | InspectError::NotGitLab { .. } => Reason::ProviderError,
+        InspectError::Unreachable { step: "http", .. } | InspectError::NotGitLab { .. } => {
+            Reason::ProviderError
+        }
         _ => Reason::ProviderUnreachable,
     };
     RenewalError::Failed { reason, message: error.to_string(), next_attempt_at: None }

@@ -31,8 +31,12 @@ impl KeepAnswer for Journal<'_> {
         }
         let connection = self.connection.id;
         match self.renewals.spool.keep(self.attempt, &sealed) {
-            Ok(()) => tracing::error!(%connection, "the database would not keep an answer; it is in the spool"),
-            Err(error) => tracing::error!(%connection, %error, "an answer could be kept nowhere before it was read"),
+            Ok(()) => {
+                tracing::error!(%connection, "the database would not keep an answer; it is in the spool");
+            }
+            Err(error) => {
+                tracing::error!(%connection, %error, "an answer could be kept nowhere before it was read");
+            }
         }
     }
 }

@@ -4,8 +4,13 @@ use time::Duration;
 
 /// How long after a rejection the provider is asked again. GitLab answers a false `invalid_grant` while a
 /// replica lags; one such answer proves nothing.
-const CONFIRM_AFTER: [Duration; 5] =
-    [Duration::seconds(2), Duration::seconds(10), Duration::minutes(1), Duration::minutes(5), Duration::minutes(15)];
+const CONFIRM_AFTER: [Duration; 5] = [
+    Duration::seconds(2),
+    Duration::seconds(10),
+    Duration::minutes(1),
+    Duration::minutes(5),
+    Duration::minutes(15),
+];
 
 const LONGEST_BACKOFF: Duration = Duration::minutes(5);
 

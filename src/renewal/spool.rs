@@ -23,7 +23,8 @@ impl Spool {
     pub(super) fn keep(&self, attempt: RenewalId, sealed: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let unfinished = self.folder.join(format!("{attempt}.part"));
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
         file.write_all(sealed)?;
         file.sync_all()?;
         fs::rename(&unfinished, self.folder.join(attempt.to_string()))?;

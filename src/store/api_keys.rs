@@ -76,7 +76,12 @@ impl TryFrom<ApiKeyRow> for ApiKey {
 }
 
 impl Store {
-    pub async fn add_api_key(&self, key: &NewApiKey, at: OffsetDateTime, actor: &Actor) -> Result<(), StoreError> {
+    pub async fn add_api_key(
+        &self,
+        key: &NewApiKey,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<(), StoreError> {
         let told = event(EventKind::ApiKeyCreated, at, &key.id, key.tenant.as_deref(), actor);
         in_transaction!(self.db, |tx| {
             sqlx::query(
@@ -128,7 +133,12 @@ impl Store {
     }
 
     /// Revokes a key; `false` if there is none, or it was revoked before.
-    pub async fn revoke_api_key(&self, id: &str, at: OffsetDateTime, actor: &Actor) -> Result<bool, StoreError> {
+    pub async fn revoke_api_key(
+        &self,
+        id: &str,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
         let told = event(EventKind::ApiKeyRevoked, at, id, None, actor);
         let revoked = in_transaction!(self.db, |tx| {
             let changed = sqlx::query(

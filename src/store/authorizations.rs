@@ -84,7 +84,8 @@ impl TryFrom<AuthorizationRow> for Authorization {
 impl Store {
     pub async fn begin_authorization(&self, new: &NewAuthorization) -> Result<(), StoreError> {
         let row = hex(&new.state);
-        let sealed = self.keyring.seal(new.code_verifier.expose().as_bytes(), verifier(&row, new.base_url.as_str()));
+        let sealed =
+            self.keyring.seal(new.code_verifier.expose().as_bytes(), verifier(&row, new.base_url.as_str()));
         on!(self.db, write, |pool| sqlx::query(
             "insert into authorizations (state_hash, binder_hash, session_hash, integration, base_url,
                                          redirect_uri, code_verifier, scopes, purpose, created_at, expires_at)
@@ -148,12 +149,14 @@ impl Store {
 
     /// Keeps how it ended, for the same browser's reload.
     pub async fn finish_authorization(&self, state: &Digest, outcome: &str) -> Result<(), StoreError> {
-        on!(self.db, write, |pool| sqlx::query("update authorizations set outcome = $2 where state_hash = $1")
-            .bind(state)
-            .bind(outcome)
-            .execute(pool)
-            .await?
-            .rows_affected());
+        on!(self.db, write, |pool| sqlx::query(
+            "update authorizations set outcome = $2 where state_hash = $1"
+        )
+        .bind(state)
+        .bind(outcome)
+        .execute(pool)
+        .await?
+        .rows_affected());
         Ok(())
     }
 }
@@ -163,5 +166,5 @@ fn verifier<'a>(row: &'a str, base_url: &'a str) -> Binding<'a> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }

@@ -7,9 +7,8 @@ use super::{
     rows::{Reader, json, micros, tenant_column, tenant_from},
 };
 use crate::domain::{
-    Actor, BaseUrl, Change, Connection, ConnectionId, CredentialFacts, EventKind, Failure, Reason, RenewalKind,
-    Scopes,
-    UseCaseCheck,
+    Actor, BaseUrl, Change, Connection, ConnectionId, CredentialFacts, EventKind, Failure, Reason,
+    RenewalKind, Scopes, UseCaseCheck,
 };
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -143,17 +142,20 @@ impl ConnectionRow {
 
 impl Store {
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
-        let row: Option<ConnectionRow> = on!(self.db, read, |pool| sqlx::query_as(select_connections!(
-            "where c.connection_id = $1"
-        ))
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await?);
+        let row: Option<ConnectionRow> =
+            on!(self.db, read, |pool| sqlx::query_as(select_connections!("where c.connection_id = $1"))
+                .bind(id.to_string())
+                .fetch_optional(pool)
+                .await?);
         row.map(|r| r.connection()).transpose()
     }
 
     /// The connections of that name: of one tenant if it is given (`Some("")` for none), else of all.
-    pub async fn connections_named(&self, name: &str, tenant: Option<&str>) -> Result<Vec<Connection>, StoreError> {
+    pub async fn connections_named(
+        &self,
+        name: &str,
+        tenant: Option<&str>,
+    ) -> Result<Vec<Connection>, StoreError> {
         let rows: Vec<ConnectionRow> = on!(self.db, read, |pool| sqlx::query_as(select_connections!(
             "where c.name = $1 and ($2 = 0 or c.tenant = $3) order by c.connection_id limit 2"
         ))
@@ -172,7 +174,8 @@ impl Store {
         before: Option<ConnectionId>,
         limit: i64,
     ) -> Result<Vec<Connection>, StoreError> {
-        let rows: Vec<ConnectionRow> = on!(self.db, read, |pool| sqlx::query_as(select_connections!(
+        let rows: Vec<ConnectionRow> = on!(self.db, read, |pool| {
+            sqlx::query_as(select_connections!(
             "where ($1 = '' or c.connection_id < $1)
                and ($2 = '' or c.tenant = $2)
                and ($3 = '' or c.integration = $3)
@@ -189,7 +192,8 @@ impl Store {
         .bind(like_pattern(&filter.q))
         .bind(limit)
         .fetch_all(pool)
-        .await?);
+        .await?
+        });
         rows.iter().map(ConnectionRow::connection).collect()
     }
 
@@ -220,11 +224,13 @@ impl Store {
             .map_err(name_taken)?
             .rows_affected();
             if changed == 1 {
-                sqlx::query("update credentials set renewal = $2 where connection_id = $1 and renewal <> 'refresh'")
-                    .bind(was.id.to_string())
-                    .bind(edit.renewal.as_str())
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(
+                    "update credentials set renewal = $2 where connection_id = $1 and renewal <> 'refresh'",
+                )
+                .bind(was.id.to_string())
+                .bind(edit.renewal.as_str())
+                .execute(&mut *tx)
+                .await?;
                 append_event!(tx, &told);
             }
             changed == 1
@@ -234,7 +240,12 @@ impl Store {
     }
 
     /// Keeps what a check found out about the account and the use cases.
-    pub async fn keep_check(&self, checked: &Connection, at: OffsetDateTime, actor: &Actor) -> Result<(), StoreError> {
+    pub async fn keep_check(
+        &self,
+        checked: &Connection,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<(), StoreError> {
         let told = event(EventKind::Checked, at, checked.id, checked.tenant.as_deref(), actor);
         in_transaction!(self.db, |tx| {
             let changed = sqlx::query(
@@ -340,8 +351,13 @@ impl Store {
         credential: &crate::domain::Credential,
         actor: &Actor,
     ) -> Result<(), StoreError> {
-        let told =
-            event(EventKind::Connected, connection.created_at, connection.id, connection.tenant.as_deref(), actor);
+        let told = event(
+            EventKind::Connected,
+            connection.created_at,
+            connection.id,
+            connection.tenant.as_deref(),
+            actor,
+        );
         let sealed = self.seal_tokens(connection.id, &connection.base_url, 1, credential);
         in_transaction!(self.db, |tx| {
             bind_connection!(connection).execute(&mut *tx).await.map_err(name_taken)?;

@@ -71,12 +71,11 @@ impl Store {
 
     /// A connection with its tokens in the open.
     pub async fn open_credential(&self, id: ConnectionId) -> Result<Option<Held>, StoreError> {
-        let row: Option<ConnectionRow> = on!(self.db, read, |pool| sqlx::query_as(select_connections!(
-            "where c.connection_id = $1"
-        ))
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await?);
+        let row: Option<ConnectionRow> =
+            on!(self.db, read, |pool| sqlx::query_as(select_connections!("where c.connection_id = $1"))
+                .bind(id.to_string())
+                .fetch_optional(pool)
+                .await?);
         row.map(|r| held(&self.keyring, &r)).transpose()
     }
 
@@ -197,7 +196,8 @@ impl Store {
         failure: &RenewalFailure,
         at: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let kind = if failure.stopped.is_some() { EventKind::ActionRequired } else { EventKind::RenewalFailed };
+        let kind =
+            if failure.stopped.is_some() { EventKind::ActionRequired } else { EventKind::RenewalFailed };
         let mut told = event(kind, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
         told.detail = Some(failure.message.clone());
         in_transaction!(self.db, |tx| {
@@ -262,7 +262,11 @@ impl Store {
     }
 
     /// Credentials whose time to renew has come, longest due first. Those under a lease are left out.
-    pub async fn due_for_renewal(&self, now: OffsetDateTime, limit: i64) -> Result<Vec<ConnectionId>, StoreError> {
+    pub async fn due_for_renewal(
+        &self,
+        now: OffsetDateTime,
+        limit: i64,
+    ) -> Result<Vec<ConnectionId>, StoreError> {
         let ids: Vec<String> = on!(self.db, read, |pool| sqlx::query_scalar(
             "select connection_id
                from credentials

@@ -47,7 +47,7 @@ pub(super) const APPEND: &str = "insert into events (event_id, at, kind, subject
 pub(super) fn event(
     kind: EventKind,
     at: OffsetDateTime,
-    subject: impl ToString,
+    subject: impl Into<String>,
     tenant: Option<&str>,
     actor: &Actor,
 ) -> Event {
@@ -55,7 +55,7 @@ pub(super) fn event(
         id: EventId::fresh(),
         at,
         kind,
-        subject: Some(subject.to_string()),
+        subject: Some(subject.into()),
         tenant: tenant.map(str::to_owned),
         actor: actor.to_string(),
         detail: None,
@@ -146,8 +146,9 @@ impl Store {
 
     /// The highest sequence number so far; 0 in an empty log.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
-        let last: Option<i64> =
-            on!(self.db, read, |pool| sqlx::query_scalar("select max(seq) from events").fetch_one(pool).await?);
+        let last: Option<i64> = on!(self.db, read, |pool| sqlx::query_scalar("select max(seq) from events")
+            .fetch_one(pool)
+            .await?);
         Ok(last.unwrap_or(0))
     }
 

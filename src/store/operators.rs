@@ -38,7 +38,9 @@ impl TryFrom<OperatorRow> for Operator {
 
 impl Store {
     pub async fn count_operators(&self) -> Result<i64, StoreError> {
-        Ok(on!(self.db, read, |pool| sqlx::query_scalar("select count(*) from operators").fetch_one(pool).await?))
+        Ok(on!(self.db, read, |pool| sqlx::query_scalar("select count(*) from operators")
+            .fetch_one(pool)
+            .await?))
     }
 
     /// Adds an operator; `false` if the address is taken.
@@ -142,15 +144,20 @@ impl Store {
         operator: &Operator,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let told = event(EventKind::OperatorAdded, at, &operator.email, None, &Actor::Operator(operator.email.clone()));
+        let told = event(
+            EventKind::OperatorAdded,
+            at,
+            &operator.email,
+            None,
+            &Actor::Operator(operator.email.clone()),
+        );
         Ok(in_transaction!(self.db, |tx| {
             let spent = sqlx::query("delete from setup_links where token_hash = $1")
                 .bind(token)
                 .execute(&mut *tx)
                 .await?
                 .rows_affected();
-            let there: i64 =
-                sqlx::query_scalar("select count(*) from operators").fetch_one(&mut *tx).await?;
+            let there: i64 = sqlx::query_scalar("select count(*) from operators").fetch_one(&mut *tx).await?;
             let first = spent == 1 && there == 0;
             if first {
                 sqlx::query(

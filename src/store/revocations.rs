@@ -7,7 +7,10 @@ use super::{
     rows::{Reader, micros},
 };
 use crate::{
-    domain::{Actor, BaseUrl, Change, Connection, ConnectionId, Credential, EventKind, Renewal, RevocationId, Secret, words},
+    domain::{
+        Actor, BaseUrl, Change, Connection, ConnectionId, Credential, EventKind, Renewal, RevocationId,
+        Secret, words,
+    },
     vault::Binding,
 };
 use time::OffsetDateTime;
@@ -45,7 +48,8 @@ struct RevocationRow {
     attempts: i64,
 }
 
-const OWE: &str = "insert into revocations (revocation_id, connection_id, integration, provider, base_url, hint,
+const OWE: &str =
+    "insert into revocations (revocation_id, connection_id, integration, provider, base_url, hint,
                                             token, attempts, next_attempt_at, created_at)
      values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8)";
 

@@ -69,7 +69,10 @@ impl Store {
     /// Forgets what has ended: sessions, and authorizations an hour after their time.
     pub async fn sweep(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         on!(self.db, write, |pool| {
-            sqlx::query("delete from sessions where expires_at <= $1").bind(micros(now)).execute(pool).await?;
+            sqlx::query("delete from sessions where expires_at <= $1")
+                .bind(micros(now))
+                .execute(pool)
+                .await?;
             sqlx::query("delete from authorizations where expires_at <= $1")
                 .bind(micros(now - time::Duration::HOUR))
                 .execute(pool)

@@ -22,7 +22,7 @@ impl Store {
         .fetch_one(pool)
         .await?);
         match self.keyring.open(&sealed, BINDING) {
-            Ok(known) if &*known == KNOWN => Ok(()),
+            Ok(known) if *known == KNOWN => Ok(()),
             _ => Err(StoreError::WrongKey),
         }
     }

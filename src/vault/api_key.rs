@@ -40,7 +40,8 @@ pub fn parse_api_key(text: &str) -> Option<ApiKeyParts> {
     let (body, sum) = text.split_at_checked(text.len().checked_sub(CHECKSUM_CHARS)?)?;
     let mut parts = body.split('_');
     let (prefix, id, secret) = (parts.next()?, parts.next()?, parts.next()?);
-    let shaped = prefix == PREFIX && id.len() == ID_CHARS && secret.len() == SECRET_CHARS && parts.next().is_none();
+    let shaped =
+        prefix == PREFIX && id.len() == ID_CHARS && secret.len() == SECRET_CHARS && parts.next().is_none();
     (shaped && checksum(body) == sum).then(|| ApiKeyParts { id: id.to_owned(), digest: digest(text) })
 }
 

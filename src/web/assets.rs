@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use sha2::{Digest as _, Sha256};
 use std::sync::LazyLock;
 
@@ -21,11 +22,7 @@ struct Asset {
 }
 
 const ASSETS: [Asset; 3] = [
-    Asset {
-        name: "app.css",
-        mime: "text/css; charset=utf-8",
-        body: include_bytes!("../../static/app.css"),
-    },
+    Asset { name: "app.css", mime: "text/css; charset=utf-8", body: include_bytes!("../../static/app.css") },
     Asset {
         name: "app.js",
         mime: "text/javascript; charset=utf-8",
@@ -36,7 +33,7 @@ const ASSETS: [Asset; 3] = [
 
 static BY_URL: LazyLock<Vec<(String, &'static Asset)>> = LazyLock::new(|| {
     let url = |asset: &'static Asset| {
-        let hash: String = Sha256::digest(asset.body).iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let hash = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(asset.body)[..9]);
         (format!("/assets/{hash}/{}", asset.name), asset)
     };
     ASSETS.iter().map(url).collect()

@@ -77,6 +77,7 @@ fn proves(key: &ApiKey, presented: &ApiKeyParts) -> bool {
 
 /// The same for a missing, mistyped, unknown, expired or revoked key.
 fn refused() -> Problem {
-    let detail = "Send a valid API key: Authorization: Bearer moor_…. One is made with `mooring api-key create`.";
+    let detail =
+        "Send a valid API key: Authorization: Bearer moor_…. One is made with `mooring api-key create`.";
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_api_key", detail)
 }

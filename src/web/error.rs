@@ -26,9 +26,14 @@ use time::OffsetDateTime;
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 
+/// Problem details (RFC 9457), boxed because every handler's error is one.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Details>);
+
 /// Problem details (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub struct Details {
     /// `urn:mooring:problem:<code>`.
     #[serde(rename = "type")]
     kind: String,
@@ -70,7 +75,7 @@ pub struct FieldError {
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Details {
             kind: format!("urn:mooring:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -84,7 +89,7 @@ impl Problem {
             help_url: None,
             step: None,
             retry_after: None,
-        }
+        }))
     }
 
     /// A field of the request is wrong.
@@ -92,7 +97,7 @@ impl Problem {
         let (field, message) = (field.into(), message.into());
         let detail = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail);
-        problem.errors = vec![FieldError { field, code: "invalid_field", message }];
+        problem.0.errors = vec![FieldError { field, code: "invalid_field", message }];
         problem
     }
 
@@ -102,14 +107,15 @@ impl Problem {
 
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait.as_secs().max(1));
+        self.0.retry_after = Some(wait.as_secs().max(1));
         self
     }
 
     /// An error of our own. Its cause goes to the log and nowhere else.
     pub fn internal(cause: &dyn std::error::Error) -> Self {
         tracing::error!(cause = %chain(cause), "a request failed");
-        let detail = "Something went wrong here. Give the request id to the operator, who finds the cause in the log.";
+        let detail =
+            "Something went wrong here. Give the request id to the operator, who finds the cause in the log.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail)
     }
 
@@ -117,7 +123,9 @@ impl Problem {
     pub fn of_handout(error: HandoutError, state: &AppState) -> Self {
         match error {
             HandoutError::NotFound => Self::not_found(),
-            HandoutError::AmbiguousName => Self::new(StatusCode::CONFLICT, "ambiguous_name", error.to_string()),
+            HandoutError::AmbiguousName => {
+                Self::new(StatusCode::CONFLICT, "ambiguous_name", error.to_string())
+            }
             HandoutError::ActionRequired { id, standing } => {
                 Self::action_required(standing, format!("{}/connections/{id}", state.site_url))
             }
@@ -129,9 +137,9 @@ impl Problem {
     pub fn action_required(standing: Standing, connection_page: String) -> Self {
         let detail = "This connection cannot work before a person acts. Open action_url to mend it.";
         let mut problem = Self::new(StatusCode::CONFLICT, "action_required", detail);
-        problem.reason = standing.reason;
-        problem.action = standing.action;
-        problem.action_url = Some(match standing.action {
+        problem.0.reason = standing.reason;
+        problem.0.action = standing.action;
+        problem.0.action_url = Some(match standing.action {
             Some(Action::Rotate) => format!("{connection_page}/rotate"),
             Some(Action::Reauthorize) | None => connection_page,
         });
@@ -156,7 +164,9 @@ impl Problem {
                 "renewal_is_manual",
                 "Nobody but a person can renew this connection. Paste a new token on its page.",
             ),
-            RenewalError::Failed { message, next_attempt_at, .. } => Self::unavailable(message, next_attempt_at, state),
+            RenewalError::Failed { message, next_attempt_at, .. } => {
+                Self::unavailable(message, next_attempt_at, state)
+            }
             RenewalError::Busy | RenewalError::BrokeOff => {
                 Self::unavailable("The token is being renewed. Ask again in a moment.".into(), None, state)
             }
@@ -169,7 +179,7 @@ impl Problem {
     }
 
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
@@ -188,7 +198,7 @@ impl From<InspectError> for Problem {
         };
         let mut problem = Self::new(status, inspect_code(&error), error.to_string());
         match error {
-            InspectError::Unreachable { step, .. } => problem.step = Some(step),
+            InspectError::Unreachable { step, .. } => problem.0.step = Some(step),
             InspectError::RateLimited { retry_after } => {
                 return problem.retry_after(retry_after.unwrap_or(Duration::from_secs(60)));
             }
@@ -215,9 +225,10 @@ impl From<ConnectError> for Problem {
             ConnectError::Field { field, message } => Self::field(field, message),
             ConnectError::Inspect(error) => error.into(),
             ConnectError::Store(error) => error.into(),
-            ConnectError::InsufficientScope { mend_at, .. } | ConnectError::InsufficientRole { mend_at, .. } => {
+            ConnectError::InsufficientScope { mend_at, .. }
+            | ConnectError::InsufficientRole { mend_at, .. } => {
                 let mut problem = Self::new(status, code, detail);
-                problem.help_url = Some(mend_at);
+                problem.0.help_url = Some(mend_at);
                 problem
             }
             _ => Self::new(status, code, detail),
@@ -249,41 +260,53 @@ impl IntoResponse for Problem {
 
 /// Writes the bodies of problems, and turns what the framework refused into problems.
 pub async fn write_problems(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
     let mut response = next.run(request).await;
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| refused_by_framework(&response));
     let Some(mut problem) = problem else { return response };
-    problem.request_id = id;
-    let body = serde_json::to_vec(&problem).expect("problem details have string keys");
+    problem.0.request_id = id;
+    let body = serde_json::to_vec(&problem.0).expect("problem details have string keys");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.remove(header::CONTENT_LENGTH);
-    if let Some(seconds) = problem.retry_after {
+    if let Some(seconds) = problem.0.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if problem.status == StatusCode::UNAUTHORIZED.as_u16() && !headers.contains_key(header::WWW_AUTHENTICATE) {
+    if problem.status() == StatusCode::UNAUTHORIZED && !headers.contains_key(header::WWW_AUTHENTICATE) {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    let code = HeaderValue::from_static(problem.code);
+    let code = HeaderValue::from_static(problem.0.code);
     headers.insert("x-mooring-error", code);
     *response.body_mut() = Body::from(body);
     response
 }
 
-/// 404, 405, 413 and their like come from the framework as plain text or with no body.
+/// 404, 405, 413 and their like come from the framework as plain text or with no body. A page is ours.
 fn refused_by_framework(response: &Response) -> Option<Problem> {
     let status = response.status();
     let (code, detail) = match status {
-        StatusCode::NOT_FOUND => ("not_found", "There is nothing at this address. The API is described at /docs."),
-        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This address does not take this method. See the Allow header."),
+        StatusCode::NOT_FOUND => {
+            ("not_found", "There is nothing at this address. The API is described at /docs.")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("method_not_allowed", "This address does not take this method. See the Allow header.")
+        }
         StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "A request body is 256 KiB at most."),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ("timeout", "The request took too long. Try again."),
-        StatusCode::INTERNAL_SERVER_ERROR => ("internal_error", "Something went wrong here. Give the request id to the operator."),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+            ("timeout", "The request took too long. Try again.")
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            ("internal_error", "Something went wrong here. Give the request id to the operator.")
+        }
         status if status.is_client_error() => ("bad_request", "The request could not be read."),
         _ => return None,
     };
-    let known = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "application/problem+json");
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or_default();
+    let known = kind == "application/problem+json" || kind.starts_with("text/html");
     (!known).then(|| Problem::new(status, code, detail))
 }
 

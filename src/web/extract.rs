@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, Unexpected, Visitor},
+    de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor},
 };
 use std::{collections::BTreeMap, fmt};
 
@@ -46,13 +46,11 @@ fn unreadable(status: StatusCode) -> Problem {
 /// serde also calls it a syntax error where a word was wanted and a list is there: whether it is JSON is asked anew.
 fn wrong(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem {
     let inner = error.inner();
-    if !inner.is_data() && serde_json::from_slice::<IgnoredAny>(body).is_err() {
+    if !inner.is_data() && serde_json::from_slice::<serde_json::Value>(body).is_err() {
         return not_json("The request body is not valid JSON.");
     }
     let message = inner.to_string();
-    let path = error.path().to_string();
-    let known = Some(path).filter(|p| p != ".");
-    let field = unknown_field(&message).or(known).unwrap_or_default();
+    let field = field_in(&message).or_else(|| tellable(&error.path().to_string())).unwrap_or_default();
     Problem::field(field, what_is_wanted(&message))
 }
 
@@ -64,17 +62,33 @@ fn not_json(detail: &str) -> Problem {
 fn what_is_wanted(message: &str) -> String {
     let told = message.split(" at line ").next().unwrap_or_default();
     if let Some((got, wanted)) = told.split_once(", expected ") {
-        let what = if got.starts_with("unknown field") { "There is no such field" } else { "This is not valid here" };
+        let what = if got.starts_with("unknown field") {
+            "There is no such field"
+        } else {
+            "This is not valid here"
+        };
         return format!("{what}; expected {wanted}.");
     }
     let ours = ["missing field `", "duplicate field `"].iter().any(|start| told.starts_with(start));
     if ours { format!("{told}.") } else { "This is not valid here.".to_owned() }
 }
 
-/// The name of a field that is not known, where it can be nothing else than a name.
-fn unknown_field(message: &str) -> Option<String> {
-    let name = message.strip_prefix("unknown field `")?.split('`').next()?;
+/// The name of a field that is not known, or missing, or there twice, where it can be nothing else than a name.
+fn field_in(message: &str) -> Option<String> {
+    let (_, rest) = message
+        .split_once(" field `")
+        .filter(|(what, _)| ["unknown", "missing", "duplicate"].contains(what))?;
+    let name = rest.split('`').next()?;
     is_plain(name).then(|| name.to_owned())
+}
+
+/// A path such as `use_cases[1]`, as far as it is made of names of ours.
+fn tellable(path: &str) -> Option<String> {
+    let plain = |path: &&str| {
+        path.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.[]".contains(&b))
+    };
+    let told = Some(path).filter(plain).or_else(|| path.split('.').next().filter(plain))?;
+    (told != ".").then(|| told.to_owned())
 }
 
 fn is_plain(name: &str) -> bool {
@@ -123,7 +137,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             return Err(wrong_parameter("The query must not hold a null character."));
         }
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query.map(|axum::extract::Query(query)| Self(query)).map_err(|e| wrong_parameter(&named(&e.body_text())))
+        query
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|e| wrong_parameter(&named(&e.body_text())))
     }
 }
 
@@ -161,7 +177,7 @@ mod tests {
 
     #[test]
     fn nothing_that_was_sent_is_repeated() {
-        let told = |message| (unknown_field(message).unwrap_or_default(), what_is_wanted(message));
+        let told = |message| (field_in(message).unwrap_or_default(), what_is_wanted(message));
         let cases = [
             "unknown variant `glpat-1`, expected one of `oauth`, `personal` at line 1 column 2",
             "invalid type: string \"glpat-1\", expected a map at line 1 column 2",

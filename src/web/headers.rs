@@ -19,14 +19,8 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
 const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
@@ -82,7 +76,12 @@ mod tests {
         set(&mut headers, &policy(["https://gitlab.com".to_owned()]), true);
         assert_eq!(headers[CACHE_CONTROL], "immutable");
         assert_eq!(headers[X_FRAME_OPTIONS], "DENY");
-        assert!(headers[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("form-action 'self' https://gitlab.com;"));
+        assert!(
+            headers[CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap()
+                .contains("form-action 'self' https://gitlab.com;")
+        );
         assert!(headers.contains_key(STRICT_TRANSPORT_SECURITY));
     }
 }

@@ -88,7 +88,8 @@ impl MakeRequestId for OwnId {
 
 /// The path alone: the query of a callback holds a code.
 fn span<B>(request: &http::Request<B>) -> tracing::Span {
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("-");
+    let id =
+        request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("-");
     tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
 }
 

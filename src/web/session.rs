@@ -62,7 +62,8 @@ impl std::fmt::Debug for StoredSessions {
 impl SessionStore for StoredSessions {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
         for _ in 0..3 {
-            let made = self.store.create_session(&key(&record.id), &encode(record)?, self.ends()).await;
+            let made =
+                self.store.create_session(&key(&record.id), &encode(record)?, record.expiry_date).await;
             if made.map_err(broken)? {
                 return Ok(());
             }
@@ -72,7 +73,7 @@ impl SessionStore for StoredSessions {
     }
 
     async fn save(&self, record: &Record) -> StoreResult<()> {
-        let saved = self.store.save_session(&key(&record.id), &encode(record)?, self.ends()).await;
+        let saved = self.store.save_session(&key(&record.id), &encode(record)?, record.expiry_date).await;
         saved.map_err(broken)
     }
 
@@ -89,13 +90,6 @@ impl SessionStore for StoredSessions {
 
     async fn delete(&self, id: &Id) -> StoreResult<()> {
         self.store.delete_session(&key(id)).await.map_err(broken)
-    }
-}
-
-impl StoredSessions {
-    /// By our clock; the crate would ask the system's.
-    fn ends(&self) -> OffsetDateTime {
-        self.clock.now() + IDLE
     }
 }
 
@@ -229,8 +223,18 @@ mod tests {
             assert_eq!(safe_next(Some(good)), good);
         }
         for bad in [
-            "", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "evil.example",
-            "/\t/evil.example", "/\n", " /", "/ä", "\\/evil", "/%\r\nx",
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "evil.example",
+            "/\t/evil.example",
+            "/\n",
+            " /",
+            "/ä",
+            "\\/evil",
+            "/%\r\nx",
         ] {
             assert_eq!(safe_next(Some(bad)), "/", "{bad:?}");
         }

@@ -37,15 +37,19 @@ impl Outputs {
 /// The forms in which a secret could get out.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let bytes = secret.as_bytes();
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let hex = bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"));
     let decimal = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
     let encoded: String = url::form_urlencoded::byte_serialize(bytes).collect();
-    let mut forms = vec![secret.to_owned(), hex.to_uppercase(), hex, decimal, encoded, secret.chars().rev().collect()];
+    let mut forms =
+        vec![secret.to_owned(), hex.to_uppercase(), hex, decimal, encoded, secret.chars().rev().collect()];
     // Inside a longer text, base64 depends on where the secret begins: what stays the same is looked for.
     for lead in 0..3 {
         let shifted = [&vec![b' '; lead][..], bytes].concat();
         let whole = shifted.len() / 3 * 3;
-        for text in [BASE64_STANDARD_NO_PAD.encode(&shifted[..whole]), BASE64_URL_SAFE_NO_PAD.encode(&shifted[..whole])] {
+        for text in [
+            BASE64_STANDARD_NO_PAD.encode(&shifted[..whole]),
+            BASE64_URL_SAFE_NO_PAD.encode(&shifted[..whole]),
+        ] {
             forms.push(text[if lead == 0 { 0 } else { 4 }..].to_owned());
         }
     }
@@ -75,9 +79,15 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     let narrow = app.sim().mint_personal(app.world.alice, &["read_user"], None).token;
     secrets.extend([pasted.clone(), narrow.clone()]);
 
-    outputs.page("sign-in refused", &site.post_form("/login", &[("email", "x@example.com"), ("password", PASSWORD)]).await);
+    outputs.page(
+        "sign-in refused",
+        &site.post_form("/login", &[("email", "x@example.com"), ("password", PASSWORD)]).await,
+    );
     app.sign_in().await;
-    let begun = site.post_form("/connections/authorize", &[("name", "acme"), ("integration", "gitlab")]).await.expect(303);
+    let begun = site
+        .post_form("/connections/authorize", &[("name", "acme"), ("integration", "gitlab")])
+        .await
+        .expect(303);
     let back = app.sim().approve(begun.location()).unwrap();
     let query: BTreeMap<_, _> = url::Url::parse(&back).unwrap().query_pairs().into_owned().collect();
     secrets.extend([query["code"].clone(), query["state"].clone()]);
@@ -86,16 +96,34 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     secrets.push(exchange.form("code_verifier").unwrap());
     secrets.extend(app.sim().live_refresh_tokens());
     outputs.page("callback again", &site.get(back.strip_prefix(app.site()).unwrap()).await);
-    outputs.page("callback of a stranger", &site.stranger().get(back.strip_prefix(app.site()).unwrap()).await);
+    outputs
+        .page("callback of a stranger", &site.stranger().get(back.strip_prefix(app.site()).unwrap()).await);
 
     let new = |token: &str| json!({"name": "pasted", "integration": "gitlab", "token": token, "use_cases": ["code-review"]});
     outputs.page("refused", &program.post_json("/api/v1/connections", new(&narrow)).await.expect(422));
     outputs.page("made", &program.post_json("/api/v1/connections", new(&pasted)).await.expect(201));
-    outputs.page("wrong type", &program.post_json("/api/v1/connections", json!({"name": "x", "token": [pasted]})).await.expect(422));
-    outputs.page("wrong field", &program.post_json("/api/v1/connections", json!({"token_kind": pasted})).await.expect(422));
-    let form = [("name", "again"), ("integration", "gitlab"), ("token", narrow.as_str()), ("use_cases", "code-review")];
+    outputs.page(
+        "wrong type",
+        &program.post_json("/api/v1/connections", json!({"name": "x", "token": [pasted]})).await.expect(422),
+    );
+    outputs.page(
+        "wrong field",
+        &program.post_json("/api/v1/connections", json!({"token_kind": pasted})).await.expect(422),
+    );
+    let form = [
+        ("name", "again"),
+        ("integration", "gitlab"),
+        ("token", narrow.as_str()),
+        ("use_cases", "code-review"),
+    ];
     outputs.page("form refused", &site.post_form("/connections", &form).await.expect(422));
-    outputs.page("inspected", &program.post_json("/api/v1/tokens/inspect", json!({"integration": "gitlab", "token": pasted})).await.expect(200));
+    outputs.page(
+        "inspected",
+        &program
+            .post_json("/api/v1/tokens/inspect", json!({"integration": "gitlab", "token": pasted}))
+            .await
+            .expect(200),
+    );
 
     let held = program.get("/api/v1/connections/acme/token").await.expect(200).json();
     secrets.push(held["access_token"].as_str().unwrap().to_owned());
@@ -110,15 +138,32 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     outputs.page("dead", &program.get("/api/v1/connections/pasted/token").await.expect(409));
     let list = program.get("/api/v1/connections").await.expect(200);
     outputs.page("list", &list);
-    let mut pages = vec!["/".into(), "/connections/new".into(), "/settings".into(), "/audit".into(), "/nothing".to_owned()];
+    let mut pages = vec![
+        "/".into(),
+        "/connections/new".into(),
+        "/settings".into(),
+        "/audit".into(),
+        "/nothing".to_owned(),
+    ];
     for connection in list.json()["items"].as_array().unwrap() {
         let id = connection["id"].as_str().unwrap();
-        pages.extend([format!("/connections/{id}"), format!("/connections/{id}/rotate"), format!("/connections/{id}/disconnect")]);
+        pages.extend([
+            format!("/connections/{id}"),
+            format!("/connections/{id}/rotate"),
+            format!("/connections/{id}/disconnect"),
+        ]);
     }
     for page in pages {
         outputs.page(&page, &site.get(&page).await);
     }
-    for path in ["events", "api-keys", "integrations", "use-cases", "connections/acme/renewals", "connections/acme/projects"] {
+    for path in [
+        "events",
+        "api-keys",
+        "integrations",
+        "use-cases",
+        "connections/acme/renewals",
+        "connections/acme/projects",
+    ] {
         outputs.page(path, &program.get(&format!("/api/v1/{path}")).await);
     }
     outputs.page("openapi", &program.get("/openapi.json").await.expect(200));

@@ -1,9 +1,22 @@
 //! The one integration binary: the real app over HTTP, on both databases, against a simulated GitLab.
+#![allow(clippy::disallowed_methods, reason = "a test may spawn, send and look at the environment")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod access_token_story;
+mod adopt;
+mod api;
+mod api_connections;
+mod api_document;
+mod api_keys;
+mod api_lists;
+mod api_problems;
 mod canary;
+mod check;
+mod cli;
+mod instances;
 mod oauth_story;
 mod pages;
 mod processes;
 mod renewal;
+mod store_contract;
 mod support;

@@ -65,7 +65,8 @@ async fn an_answer_outlives_the_database_and_the_process() {
     let first = Process::replica(&app).await;
     let reader = first.http.with_key_of(&program);
     let gate = app.sim().hold_after(Endpoint::Token);
-    let reading = tokio::spawn(async move { reader.get("/api/v1/connections/acme/token?newer_than=1").await.status });
+    let reading =
+        tokio::spawn(async move { reader.get("/api/v1/connections/acme/token?newer_than=1").await.status });
     gate.reached().await;
     sqlx::query("alter table renewals rename to renewals_gone").execute(&database).await.unwrap();
     gate.release();
@@ -91,7 +92,8 @@ async fn an_answer_outlives_the_database_and_the_process() {
             }
         }
     };
-    let token = tokio::time::timeout(Duration::from_secs(20), recovered).await.expect("the answer is replayed");
+    let token =
+        tokio::time::timeout(Duration::from_secs(20), recovered).await.expect("the answer is replayed");
     assert!(app.sim().is_live(token["access_token"].as_str().unwrap()));
     let counts = app.sim().counts();
     assert_eq!((counts.refreshes_granted, counts.refresh_tokens_presented_twice), (1, 0));

@@ -1,10 +1,10 @@
 //! The address table, each range with its edges.
 
+use super::{ip, policy};
 use crate::outbound::AddressClass::{
     self, LinkLocal, Loopback, Metadata, Multicast, Private, Public, Reserved, Unspecified,
 };
 use crate::outbound::{AllowEntry, Policy, PolicyError, classify};
-use super::{ip, policy};
 
 fn all_are(class: AddressClass, addresses: &[&str]) {
     for address in addresses {

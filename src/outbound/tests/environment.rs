@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use crate::outbound::{BuildError, CaBundle, Outbound};
 use super::server::{Pki, answering};
 use super::{Script, get, trusted};
+use crate::outbound::{BuildError, CaBundle, Outbound};
 
 /// Runs the ignored test `name` of this module with `variables` set.
 fn in_a_process_with(variables: &[(&str, String)], name: &str) {

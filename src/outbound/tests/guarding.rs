@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use reqwest::dns::Resolve;
 
+use super::{Script, Silence, get, impatient, ip, policy, url};
 use crate::outbound::guard::Guard;
 use crate::outbound::resolver::GuardedResolver;
 use crate::outbound::steps::DnsFault;
 use crate::outbound::{AddressClass, CaBundle, Outbound, OutboundError, Policy, Refused, Sent};
-use super::{Script, Silence, get, impatient, ip, policy, url};
 
 /// The same table that the tests of `BaseUrl` read: rows marked `guard` are ours to refuse.
 const TYPED_URLS: &str = include_str!("../../domain/base_url/typed_urls.txt");

@@ -1,8 +1,8 @@
 //! How much of an answer is read, and what an answer shows of itself.
 
-use crate::outbound::{ANSWER_LIMIT, LIST_LIMIT, OutboundError, Sent};
 use super::server::{answering, hanging_after, raw, read_head};
 use super::{get, trusted};
+use crate::outbound::{ANSWER_LIMIT, LIST_LIMIT, OutboundError, Sent};
 use std::io::Write;
 
 fn sized(length: usize) -> Vec<u8> {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use reqwest::{Method, Request};
 
+use super::server::{answering, hang, hanging_after, raw, read_head};
+use super::{Script, closed_port, get, impatient, trusted, url};
 use crate::outbound::{
     CaBundle, ConnectReason, DnsReason, Lookup, Options, Outbound, OutboundError, Sent, SystemLookup,
 };
-use super::server::{answering, hang, hanging_after, raw, read_head};
-use super::{Script, closed_port, get, impatient, trusted, url};
 
 struct NoSuchName;
 

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::outbound::{BuildError, CaBundle, CaError, Outbound, OutboundError, Sent, TlsReason};
 use super::server::{Pki, Server, hang, raw};
 use super::{Script, get, policy};
+use crate::outbound::{BuildError, CaBundle, CaError, Outbound, OutboundError, Sent, TlsReason};
 
 const HOST: &str = "gitlab.example";
 

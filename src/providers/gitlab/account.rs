@@ -25,7 +25,14 @@ impl User {
             None if self.bot => AccountKind::ServiceAccount,
             None => AccountKind::User,
         };
-        Account { id: self.id, username: self.username, name: self.name, kind, web_url: self.web_url, resource }
+        Account {
+            id: self.id,
+            username: self.username,
+            name: self.name,
+            kind,
+            web_url: self.web_url,
+            resource,
+        }
     }
 }
 
@@ -62,14 +69,17 @@ mod tests {
         assert_eq!(of("group_3_bot_0f1e2d_x"), Some((ResourceKind::Group, 3)));
         assert_eq!(of("project_1_bot"), Some((ResourceKind::Project, 1)));
         assert_eq!(of("project_1_bot1"), Some((ResourceKind::Project, 1)));
-        for other in ["service_account_group_5_ab", "project_x_bot_1", "project_1_robot", "projectbot", "group_7"] {
+        for other in
+            ["service_account_group_5_ab", "project_x_bot_1", "project_1_robot", "projectbot", "group_7"]
+        {
             assert_eq!(of(other), None, "{other}");
         }
     }
 
     #[test]
     fn a_person_may_be_called_like_a_bot() {
-        let user = User { id: 1, username: Some("project_1_bot".into()), name: None, bot: false, web_url: None };
+        let user =
+            User { id: 1, username: Some("project_1_bot".into()), name: None, bot: false, web_url: None };
         assert_eq!(user.into_account().kind, AccountKind::User);
     }
 }

@@ -5,7 +5,10 @@ use crate::{
     outbound::{Answer, OutboundError},
     providers::{InspectError, Instance, answer::retry_after},
 };
-use http::{HeaderValue, Method, StatusCode, header::{ACCEPT, AUTHORIZATION}};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -38,7 +41,11 @@ impl Call<'_> {
     }
 
     /// Asks, and reads the answer if it is a success.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, InspectError> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, InspectError> {
         let answer = self.ask(path, query).await?;
         self.read(&answer)
     }
@@ -50,7 +57,8 @@ impl Call<'_> {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, InspectError> {
-        serde_json::from_slice(&answer.body).map_err(|_| self.not_gitlab("answered something else than GitLab's JSON"))
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| self.not_gitlab("answered something else than GitLab's JSON"))
     }
 
     fn host(&self) -> &str {
@@ -86,14 +94,17 @@ impl Call<'_> {
             }
             (StatusCode::UNAUTHORIZED, true) => self.unauthorized(&told),
             (StatusCode::FORBIDDEN, true) if told.starts_with("403 Forbidden - ") => self.blocked(&told),
-            (StatusCode::FORBIDDEN, true) => InspectError::Denied,
-            (StatusCode::NOT_FOUND, true) => InspectError::Denied,
+            (StatusCode::FORBIDDEN | StatusCode::NOT_FOUND, true) => InspectError::Denied,
             (status, _) if status.is_redirection() => {
                 self.not_gitlab("sends requests on to another address (it answered with a redirect)")
             }
             (status, _) if status.is_server_error() => InspectError::Unreachable {
                 step: "http",
-                message: format!("{} answered {}. It may be starting or under maintenance.", self.host(), status.as_u16()),
+                message: format!(
+                    "{} answered {}. It may be starting or under maintenance.",
+                    self.host(),
+                    status.as_u16()
+                ),
             },
             (status, _) => self.not_gitlab(&format!("answered {} where GitLab would not", status.as_u16())),
         }

@@ -39,7 +39,9 @@ pub(super) fn presentable(token: &Secret) -> Result<(), InspectError> {
         return refuse("Paste the access token.");
     }
     if text.len() > 4_096 || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return refuse("This is not an access token: it is too long, or has spaces or other characters no token has.");
+        return refuse(
+            "This is not an access token: it is too long, or has spaces or other characters no token has.",
+        );
     }
     match OTHER_SECRETS.iter().find(|(prefix, _)| text.starts_with(prefix)) {
         Some((_, what)) => refuse(&format!(

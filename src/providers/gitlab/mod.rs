@@ -9,7 +9,9 @@ mod inspect;
 mod links;
 mod projects;
 
-use super::{Endpoints, InspectError, Inspection, Instance, ProjectPage, ProviderApi, RevokeError, answer::retry_after};
+use super::{
+    Endpoints, InspectError, Inspection, Instance, ProjectPage, ProviderApi, RevokeError, answer::retry_after,
+};
 use crate::domain::{AccessLevel, Account, BaseUrl, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
 use call::Call;
@@ -89,9 +91,12 @@ impl ProviderApi for GitLab {
         match answer.status {
             status if status.is_success() => Ok(()),
             StatusCode::UNAUTHORIZED => Ok(()),
-            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-                Err(RevokeError::Refused { message: format!("{host} does not let this token revoke itself.") })
-            }
+            StatusCode::BAD_REQUEST
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED => Err(RevokeError::Refused {
+                message: format!("{host} does not let this token revoke itself."),
+            }),
             status => Err(RevokeError::Unavailable {
                 message: format!("{host} answered {}.", status.as_u16()),
                 retry_after: retry_after(&answer.headers),

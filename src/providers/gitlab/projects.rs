@@ -55,7 +55,11 @@ impl ProjectRow {
 }
 
 /// Follows `Link: rel="next"` until `limit` projects are there or no more are.
-pub(super) async fn list(call: &Call<'_>, cursor: Option<&str>, limit: usize) -> Result<ProjectPage, InspectError> {
+pub(super) async fn list(
+    call: &Call<'_>,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<ProjectPage, InspectError> {
     let per_page = limit.div_ceil(limit.div_ceil(MOST_PER_PAGE)).max(1).to_string();
     let mut next = cursor.map(str::to_owned);
     let mut projects = Vec::new();
@@ -107,7 +111,8 @@ pub(super) async fn reaches(
         return Ok(Some(held >= level));
     }
     let least = level.0.to_string();
-    let projects = [("membership", "true"), ("min_access_level", &least), ("per_page", "1"), ("simple", "true")];
+    let projects =
+        [("membership", "true"), ("min_access_level", &least), ("per_page", "1"), ("simple", "true")];
     match any(call, "api/v4/projects", &projects).await? {
         Some(false) => any(call, "api/v4/groups", &[("min_access_level", &least), ("per_page", "1")]).await,
         answer => Ok(answer),
@@ -122,7 +127,11 @@ async fn any(call: &Call<'_>, path: &str, query: &[(&str, &str)]) -> Result<Opti
     }
 }
 
-async fn role_in(call: &Call<'_>, resource: &Resource, user: i64) -> Result<Option<AccessLevel>, InspectError> {
+async fn role_in(
+    call: &Call<'_>,
+    resource: &Resource,
+    user: i64,
+) -> Result<Option<AccessLevel>, InspectError> {
     let kind = match resource.kind {
         ResourceKind::Project => "projects",
         ResourceKind::Group => "groups",

@@ -10,7 +10,7 @@ use crate::{
     domain::Permission,
     web::{
         auth::Key,
-        error::Problem,
+        error::{Details, Problem},
         extract::{JsonBody, Query, Segment},
         state::AppState,
     },
@@ -28,7 +28,7 @@ use utoipa::ToSchema;
 #[utoipa::path(get, path = "/api/v1/api-keys", tag = "administration", security(("api_key" = [])),
     params(PageQuery), responses(
     (status = 200, description = "A page of API keys", body = Page<ApiKeyView>),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list_api_keys(
     key: Key,
     State(state): State<AppState>,
@@ -58,15 +58,21 @@ pub(super) struct NewApiKey {
 #[utoipa::path(post, path = "/api/v1/api-keys", tag = "administration", security(("api_key" = [])),
     request_body = NewApiKey, responses(
     (status = 201, description = "The key, shown this once", body = ApiKeyView),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn create_api_key(
     key: Key,
     State(state): State<AppState>,
     JsonBody(new): JsonBody<NewApiKey>,
 ) -> Result<impl IntoResponse, Problem> {
     let caller = key.may_govern()?;
-    let request = KeyRequest { name: new.name, tenant: new.tenant, permissions: new.scopes, expires_in: new.expires_in };
-    let made = create_key(&state.store, request, state.clock.now(), &actor(&caller)).await.map_err(refused)?;
+    let request = KeyRequest {
+        name: new.name,
+        tenant: new.tenant,
+        permissions: new.scopes,
+        expires_in: new.expires_in,
+    };
+    let made =
+        create_key(&state.store, request, state.clock.now(), &actor(&caller)).await.map_err(refused)?;
     let mut view = ApiKeyView::from(made.key);
     view.key = Some(made.secret.expose().to_owned());
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(view)))
@@ -83,15 +89,13 @@ fn refused(error: KeyRequestError) -> Problem {
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "administration", security(("api_key" = [])),
     params(("id" = String, Path, description = "The key's id")), responses(
     (status = 204, description = "Revoked"),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn revoke_api_key(
     key: Key,
     State(state): State<AppState>,
     Segment(id): Segment,
 ) -> Result<StatusCode, Problem> {
     let caller = key.may_govern()?;
-    match state.store.revoke_api_key(&id, state.clock.now(), &actor(&caller)).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found()),
-    }
+    let revoked = state.store.revoke_api_key(&id, state.clock.now(), &actor(&caller)).await?;
+    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }

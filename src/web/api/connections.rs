@@ -11,7 +11,7 @@ use crate::{
     store::ConnectionFilter,
     web::{
         auth::Key,
-        error::Problem,
+        error::{Details, Problem},
         extract::{Distinct, JsonBody, Query, Segment},
         state::AppState,
     },
@@ -87,7 +87,7 @@ impl NewConnection {
 #[utoipa::path(post, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
     request_body = NewConnection, responses(
     (status = 201, description = "Connected", body = ConnectionView),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn create_connection(
     key: Key,
     State(state): State<AppState>,
@@ -120,7 +120,7 @@ pub(super) struct ListQuery {
 #[utoipa::path(get, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
     params(ListQuery), responses(
     (status = 200, description = "A page of connections", body = Page<ConnectionView>),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list_connections(
     key: Key,
     State(state): State<AppState>,
@@ -169,7 +169,7 @@ async fn with_status(
 #[utoipa::path(get, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
     (status = 200, description = "The connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn get_connection(
     key: Key,
     State(state): State<AppState>,
@@ -182,6 +182,7 @@ pub(super) async fn get_connection(
 }
 
 /// What to change. A field that is not there stays as it is.
+#[expect(clippy::option_option, reason = "a field that is null is not a field that is not there")]
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionChange {
@@ -197,6 +198,7 @@ pub(super) struct ConnectionChange {
 }
 
 /// Tells a field that is null from one that is not there.
+#[expect(clippy::option_option, reason = "that is what it tells apart")]
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
 }
@@ -206,7 +208,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opt
     params(("ref" = String, Path, description = "Id or name"), InTenant),
     request_body = ConnectionChange, responses(
     (status = 200, description = "The changed connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn edit_connection(
     key: Key,
     State(state): State<AppState>,
@@ -242,7 +244,7 @@ pub(super) struct DeleteQuery {
 #[utoipa::path(delete, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), DeleteQuery), responses(
     (status = 204, description = "Disconnected"),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn delete_connection(
     key: Key,
     State(state): State<AppState>,
@@ -251,8 +253,6 @@ pub(super) async fn delete_connection(
 ) -> Result<StatusCode, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
     let connection = find(&state, &caller, &reference, Query(InTenant { tenant })).await?;
-    match state.disconnect.end(connection.id, revoke.unwrap_or(true), &actor(&caller)).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found()),
-    }
+    let ended = state.disconnect.end(connection.id, revoke.unwrap_or(true), &actor(&caller)).await?;
+    if ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }

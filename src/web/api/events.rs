@@ -6,7 +6,7 @@ use super::{
 };
 use crate::web::{
     auth::Key,
-    error::Problem,
+    error::{Details, Problem},
     extract::Query,
     state::AppState,
 };
@@ -16,7 +16,7 @@ use axum::{Json, extract::State};
 #[utoipa::path(get, path = "/api/v1/events", tag = "administration", security(("api_key" = [])),
     params(PageQuery), responses(
     (status = 200, description = "A page of events", body = Page<EventView>),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list_events(
     key: Key,
     State(state): State<AppState>,

@@ -9,7 +9,11 @@ mod renewals;
 mod tokens;
 mod view;
 
-use super::{error::Problem, extract::Query, state::AppState};
+use super::{
+    error::{Details, Problem},
+    extract::Query,
+    state::AppState,
+};
 use crate::{
     domain::{Actor, Caller, Connection},
     handout::find_id,
@@ -28,7 +32,11 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(catalog::list_use_cases))
         .routes(routes!(tokens::inspect_token))
         .routes(routes!(connections::create_connection, connections::list_connections))
-        .routes(routes!(connections::get_connection, connections::edit_connection, connections::delete_connection))
+        .routes(routes!(
+            connections::get_connection,
+            connections::edit_connection,
+            connections::delete_connection
+        ))
         .routes(routes!(tokens::get_token, tokens::replace_token))
         .routes(routes!(renewals::renew_connection))
         .routes(routes!(renewals::check_connection))
@@ -52,7 +60,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
                        `{ref}` is a connection's id or, within the key's tenant, its name."
     ),
     modifiers(&ApiKeySecurity),
-    components(schemas(Problem)),
+    components(schemas(Details)),
     tags(
         (name = "connections", description = "Connections to GitLab, and their tokens"),
         (name = "catalog", description = "What can be connected, and for what"),
@@ -65,7 +73,10 @@ struct ApiKeySecurity;
 
 impl Modify for ApiKeySecurity {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key, `moor_…`")).build();
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key, `moor_…`"))
+            .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
     }

@@ -29,7 +29,11 @@ pub(super) struct Page<T> {
 impl PageQuery {
     pub(super) fn limit(&self) -> Result<i64, Problem> {
         let limit = self.limit.unwrap_or(50);
-        if (1..=MOST).contains(&limit) { Ok(limit) } else { Err(Problem::field("limit", "Give a number from 1 to 200.")) }
+        if (1..=MOST).contains(&limit) {
+            Ok(limit)
+        } else {
+            Err(Problem::field("limit", "Give a number from 1 to 200."))
+        }
     }
 
     pub(super) fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
@@ -40,7 +44,12 @@ impl PageQuery {
 
 impl<T> Page<T> {
     /// A page of `rows`, of which one more than `limit` was asked for to see whether more are there.
-    pub(super) fn of<R>(mut rows: Vec<R>, limit: i64, cursor: impl Fn(&R) -> String, view: impl Fn(R) -> T) -> Self {
+    pub(super) fn of<R>(
+        mut rows: Vec<R>,
+        limit: i64,
+        cursor: impl Fn(&R) -> String,
+        view: impl Fn(R) -> T,
+    ) -> Self {
         let limit = usize::try_from(limit).expect("a limit is positive");
         let more = rows.len() > limit;
         rows.truncate(limit);

@@ -13,7 +13,7 @@ use crate::{
     store::{Held, RenewalCause},
     web::{
         auth::Key,
-        error::Problem,
+        error::{Details, Problem},
         extract::{Query, Segment},
         state::AppState,
     },
@@ -26,7 +26,7 @@ use time::Duration;
 #[utoipa::path(post, path = "/api/v1/connections/{ref}/renew", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
     (status = 200, description = "The renewed connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn renew_connection(
     key: Key,
     State(state): State<AppState>,
@@ -53,7 +53,7 @@ fn renewal_problem(error: RenewalError, was: &Connection, state: &AppState) -> P
 #[utoipa::path(post, path = "/api/v1/connections/{ref}/check", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
     (status = 200, description = "The connection with what the check found", body = ConnectionView),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn check_connection(
     key: Key,
     State(state): State<AppState>,
@@ -70,7 +70,7 @@ pub(super) async fn check_connection(
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/renewals", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant, PageQuery), responses(
     (status = 200, description = "A page of renewals", body = Page<RenewalView>),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list_renewals(
     key: Key,
     State(state): State<AppState>,
@@ -89,7 +89,7 @@ pub(super) async fn list_renewals(
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/projects", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant, PageQuery), responses(
     (status = 200, description = "A page of projects", body = Page<Project>),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list_projects(
     key: Key,
     State(state): State<AppState>,

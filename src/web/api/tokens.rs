@@ -7,7 +7,7 @@ use crate::{
     handout::{Ask, HandedOut, Warning},
     web::{
         auth::Key,
-        error::Problem,
+        error::{Details, Problem},
         extract::{JsonBody, Query, Segment},
         state::AppState,
     },
@@ -40,7 +40,8 @@ pub(super) struct TokenQuery {
 
 /// A valid access token. Never an expired one, never the refresh token.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Token {
+#[schema(as = Token)]
+pub(super) struct TokenView {
     #[schema(format = Password)]
     access_token: String,
     token_type: &'static str,
@@ -57,7 +58,7 @@ pub(super) struct Token {
     warnings: Vec<Warning>,
 }
 
-impl Token {
+impl TokenView {
     fn of(HandedOut { held, warnings }: HandedOut, state: &AppState) -> Self {
         let (connection, credential) = (&held.connection, &held.credential);
         let api = state.provider.api();
@@ -80,10 +81,10 @@ impl Token {
 /// Hands out a valid access token.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/token", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), TokenQuery), responses(
-    (status = 200, description = "A token that may be used now", body = Token),
-    (status = 409, description = "`action_required`: a person must act at `action_url`", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "`provider_unavailable`: ask again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = 200, description = "A token that may be used now", body = TokenView),
+    (status = 409, description = "`action_required`: a person must act at `action_url`", body = Details, content_type = "application/problem+json"),
+    (status = 503, description = "`provider_unavailable`: ask again after `Retry-After`", body = Details, content_type = "application/problem+json"),
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn get_token(
     key: Key,
     State(state): State<AppState>,
@@ -101,8 +102,9 @@ pub(super) async fn get_token(
         min_ttl: Duration::seconds(min_ttl),
         newer_than: query.newer_than,
     };
-    let handed_out = state.handout.hand_out(&caller, ask).await.map_err(|e| Problem::of_handout(e, &state))?;
-    Ok((NO_STORE, Json(Token::of(handed_out, &state))))
+    let handed_out =
+        state.handout.hand_out(&caller, ask).await.map_err(|e| Problem::of_handout(e, &state))?;
+    Ok((NO_STORE, Json(TokenView::of(handed_out, &state))))
 }
 
 /// A token that takes the place of another.
@@ -126,8 +128,8 @@ pub(super) struct ReplaceQuery {
     params(("ref" = String, Path, description = "Id or name"), ReplaceQuery),
     request_body = NewToken, responses(
     (status = 200, description = "The connection with its new token", body = ConnectionView),
-    (status = 409, description = "`different_account`, or made by OAuth", body = Problem, content_type = "application/problem+json"),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = 409, description = "`different_account`, or made by OAuth", body = Details, content_type = "application/problem+json"),
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn replace_token(
     key: Key,
     State(state): State<AppState>,
@@ -194,7 +196,7 @@ impl Inspection {
 #[utoipa::path(post, path = "/api/v1/tokens/inspect", tag = "connections", security(("api_key" = [])),
     request_body = TokenToInspect, responses(
     (status = 200, description = "What the token is", body = Inspection),
-    (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
+    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn inspect_token(
     key: Key,
     State(state): State<AppState>,

@@ -59,7 +59,8 @@ pub(super) async fn show(
     let older = found.last().filter(|_| has_more).map(|last| address(last.seq, subject));
     let names = names(&state, &found).await?;
     let now = state.clock.now();
-    let about = subject.map(|s| s.parse().ok().and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| s.to_owned()));
+    let about = subject
+        .map(|s| s.parse().ok().and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| s.to_owned()));
     let rows = found.into_iter().map(|logged| Row::of(logged, &names, now)).collect();
     let frame = Frame::of(Some(&who), "audit");
     Ok(ok(AuditPage { frame, rows, about, is_first: asked.before.is_none(), older }))
@@ -145,7 +146,13 @@ mod tests {
             detail: None,
         };
         let rows = vec![Row::of(LoggedEvent { seq: 1, event }, &BTreeMap::new(), now)];
-        let page = AuditPage { frame: Frame::sample(), rows, about: None, is_first: true, older: Some(address(1, None)) };
+        let page = AuditPage {
+            frame: Frame::sample(),
+            rows,
+            about: None,
+            is_first: true,
+            older: Some(address(1, None)),
+        };
         let html = page.render().unwrap();
         assert!(html.contains("Sign-in failed") && !html.contains("<script>&") && !html.contains("<b>"));
         assert!(html.contains("/audit?before=1"));

@@ -29,7 +29,8 @@ pub(super) fn secret(headers: &HeaderMap, is_https: bool) -> Option<String> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let found = pairs.find(|(name, _)| *name == wanted)?.1;
-    let is_ours = found.len() == 43 && found.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_ours =
+        found.len() == 43 && found.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     is_ours.then(|| found.to_owned())
 }
 

@@ -68,7 +68,7 @@ fn failed(state: &AppState, (code, message): (&str, String), integration: &str, 
 
 fn malformed() -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, "This answer cannot be read")
-        .text("The address that brought you here is not one that GitLab makes. Nothing was connected or changed.")
+        .text("The address that brought you here is not one that GitLab makes. Nothing was changed.")
         .link("/connections/new", "Start again")
 }
 
@@ -100,7 +100,7 @@ fn read(query: &str) -> Option<Parameters> {
         seen.push(name.into_owned());
     }
     found.state = state?;
-    (found.code.is_some() != found.error.is_some()).then_some(found)
+    (found.code.is_some() || found.error.is_some()).then_some(found)
 }
 
 /// The parser puts U+FFFD where bytes were not UTF-8.
@@ -124,9 +124,18 @@ mod tests {
     fn anything_odd_is_refused_whole() {
         let long = format!("code={}&state=s", "a".repeat(4_097));
         for bad in [
-            "", "code=a", "state=s", "state=&code=a", "code=a&code=b&state=s", "code=a&state=s&state=s",
-            "code=a%00&state=s", "code=a%0d%0aX&state=s", "code=%ff&state=s", "code=a&state=s&error=x&error=y",
-            "code=a&state=s&x=%C3%28", "code=a&error=x&state=s", &long,
+            "",
+            "code=a",
+            "state=s",
+            "state=&code=a",
+            "code=a&code=b&state=s",
+            "code=a&state=s&state=s",
+            "code=a%00&state=s",
+            "code=a%0d%0aX&state=s",
+            "code=%ff&state=s",
+            "code=a&state=s&error=x&error=y",
+            "code=a&state=s&x=%C3%28",
+            &long,
         ] {
             assert_eq!(read(bad), None, "{bad:.60}");
         }

@@ -144,15 +144,23 @@ impl About {
 /// How a program gets the token. The name is quoted as an address needs it.
 fn curl(site_url: &str, name: &str) -> String {
     let mut address = Url::parse(site_url).expect("the site URL is a URL");
-    address.path_segments_mut().expect("http has segments").extend(["api", "v1", "connections", name, "token"]);
-    format!("curl --fail --silent \\\n  --header \"Authorization: Bearer $MOORING_API_KEY\" \\\n  '{address}'")
+    address.path_segments_mut().expect("http has segments").extend([
+        "api",
+        "v1",
+        "connections",
+        name,
+        "token",
+    ]);
+    format!(
+        "curl --fail --silent \\\n  --header \"Authorization: Bearer $MOORING_API_KEY\" \\\n  '{address}'"
+    )
 }
 
 #[cfg(test)]
 pub(super) mod sample {
     use crate::domain::{
-        Account, AccountKind, BaseUrl, Connection, ConnectionId, CredentialFacts, Method, RenewalKind, Scopes,
-        TokenKind,
+        Account, AccountKind, BaseUrl, Connection, ConnectionId, CredentialFacts, Method, RenewalKind,
+        Scopes, TokenKind,
     };
     use time::{Duration, OffsetDateTime};
 
@@ -215,7 +223,8 @@ mod tests {
             attempts: 3,
             next_attempt_at: Some(now + Duration::minutes(1)),
         });
-        let facts = Facts { standing: c.standing(now, Duration::days(30)), mend_at: "https://gitlab.com/x".into() };
+        let facts =
+            Facts { standing: c.standing(now, Duration::days(30)), mend_at: "https://gitlab.com/x".into() };
         let page = ConnectionPage {
             frame: Frame::sample(),
             notice: None,
@@ -242,7 +251,8 @@ mod tests {
     fn every_reason_says_what_happened_and_what_to_do() {
         for reason in Reason::ALL.iter().copied() {
             for html in [render(Some(reason), None), render(None, Some(reason))] {
-                let alert = html.split("class=\"alert").nth(1).unwrap_or_else(|| panic!("{reason} has no text"));
+                let alert =
+                    html.split("class=\"alert").nth(1).unwrap_or_else(|| panic!("{reason} has no text"));
                 let alert = alert.split("</section>").next().unwrap();
                 assert!(alert.matches("<p>").count() >= 2, "{reason}: {alert}");
             }

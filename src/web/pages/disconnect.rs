@@ -57,7 +57,11 @@ pub(super) async fn disconnect(
     let revoke = form.filled("revoke").is_some();
     state.disconnect.end(c.id, revoke, &who.actor()).await?;
     let also = if revoke { " GitLab is told to revoke its token." } else { "" };
-    session::give_notice(&session, format!("{} is disconnected: nobody gets its token any more.{also}", c.name)).await?;
+    session::give_notice(
+        &session,
+        format!("{} is disconnected: nobody gets its token any more.{also}", c.name),
+    )
+    .await?;
     Ok(Redirect::to("/").into_response())
 }
 

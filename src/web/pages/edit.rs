@@ -67,6 +67,7 @@ async fn refuse(
     let refusal = Refusal::of(error);
     let status = refusal.status;
     let (name, description) = (form.text("name").to_owned(), form.text("description").to_owned());
-    let page = connection::render(state, who, c, EditForm { name, description, refusal: Some(refusal) }).await?;
+    let page =
+        connection::render(state, who, c, EditForm { name, description, refusal: Some(refusal) }).await?;
     Ok(Page(status, page).into_response())
 }

@@ -12,7 +12,8 @@ use time::{Duration, OffsetDateTime};
 /// Attempts that cost no wait.
 const FREE_FOR_ACCOUNT: u32 = 5;
 const FREE_FOR_ADDRESS: u32 = 30;
-const LONGEST_WAIT: Duration = Duration::minutes(5);
+/// Short, because whoever guesses could otherwise keep an operator out.
+const LONGEST_WAIT: Duration = Duration::minutes(1);
 /// After this long without an attempt, all is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::minutes(30);
 const MOST_KEPT: usize = 20_000;
@@ -36,10 +37,16 @@ struct Tries {
 impl Guesses {
     /// Counts an attempt before the password is looked at, so that many at once count as well. The error
     /// is how long to wait.
-    pub(super) fn attempt(&self, email: &str, from: Option<IpAddr>, now: OffsetDateTime) -> Result<(), Duration> {
+    pub(super) fn attempt(
+        &self,
+        email: &str,
+        from: Option<IpAddr>,
+        now: OffsetDateTime,
+    ) -> Result<(), Duration> {
         let mut known = self.0.lock().expect("nothing panics while it is held");
         let account = try_once(&mut known.accounts, email.to_owned(), FREE_FOR_ACCOUNT, now);
-        let address = from.map_or(Ok(()), |ip| try_once(&mut known.addresses, network(ip), FREE_FOR_ADDRESS, now));
+        let address =
+            from.map_or(Ok(()), |ip| try_once(&mut known.addresses, network(ip), FREE_FOR_ADDRESS, now));
         account.and(address)
     }
 

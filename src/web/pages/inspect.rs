@@ -1,6 +1,9 @@
 //! What a pasted token is, for the script: asked before anything is saved, and nothing is stored.
 
-use super::{Page, checks::CheckView, connection, form::Form, moment::Moment, problem::Failure, refusal::Refusal, submitted::Submitted, words};
+use super::{
+    Page, checks::CheckView, connection, form::Form, moment::Moment, problem::Failure, refusal::Refusal,
+    submitted::Submitted, words,
+};
 use crate::{
     connect::{ConnectError, Inspected, Target},
     domain::{Connection, TokenKind},
@@ -41,12 +44,11 @@ pub(super) async fn inspect(
     _who: SignedIn,
     form: Form,
 ) -> Result<Response, Failure> {
-    let (target, use_cases) = match form.filled("connection") {
-        Some(id) => of_connection(&connection::find(&state, id).await?),
-        None => {
-            let submitted = Submitted::of(&form, &state.instances);
-            (submitted.target(), submitted.use_cases)
-        }
+    let (target, use_cases) = if let Some(id) = form.filled("connection") {
+        of_connection(&connection::find(&state, id).await?)
+    } else {
+        let submitted = Submitted::of(&form, &state.instances);
+        (submitted.target(), submitted.use_cases)
     };
     match state.connect.inspect(&target, &form.secret("token"), None).await {
         Ok(found) => Ok(Page(StatusCode::OK, told(&state, &found, &use_cases)).into_response()),
@@ -71,13 +73,18 @@ fn told(state: &AppState, inspected: &Inspected, use_cases: &[String]) -> Told {
     let checks: Vec<_> = wanted.map(|c| CheckView::of(c, &state.use_cases)).collect();
     let needed = state.use_cases.scopes_for(use_cases, found.token_kind);
     let lacks = !is_overview && checks.iter().any(|c| !c.missing.is_empty());
-    let form = || state.provider.api().token_form_url(&inspected.base_url, found.token_kind, "mooring", &needed);
+    let form =
+        || state.provider.api().token_form_url(&inspected.base_url, found.token_kind, "mooring", &needed);
     Told {
         kind: words::a_token_kind(found.token_kind),
         kind_is_sure: found.kind_is_sure,
         is_oauth: found.token_kind == TokenKind::OAuth,
         account: found.account.as_ref().map(crate::domain::Account::label),
-        account_kind: found.account.as_ref().filter(|a| a.username.is_some()).map(|a| words::account_kind(a.kind)),
+        account_kind: found
+            .account
+            .as_ref()
+            .filter(|a| a.username.is_some())
+            .map(|a| words::account_kind(a.kind)),
         token_name: found.token_name.clone(),
         scopes: found.scopes.to_vec(),
         expires: found.expires_at.map(|at| Moment::new(at, state.clock.now())),
@@ -114,7 +121,13 @@ mod tests {
         }
         .render()
         .unwrap();
-        for words in ["project access token", "@project_1_bot", "&#60;review&#62;", "write_repository", "never expires"] {
+        for words in [
+            "project access token",
+            "@project_1_bot",
+            "&#60;review&#62;",
+            "write_repository",
+            "never expires",
+        ] {
             assert!(html.contains(words), "{words}: {html}");
         }
     }

@@ -1,6 +1,11 @@
 //! API keys: made here and shown once, revoked at once everywhere.
 
-use super::{Page, form::Form, problem::Failure, settings::{self, Made}};
+use super::{
+    Page,
+    form::Form,
+    problem::Failure,
+    settings::{self, Made},
+};
 use crate::{
     domain::Permission,
     store::NewApiKey,
@@ -19,7 +24,11 @@ use time::Duration;
 use tower_sessions::Session;
 
 /// The answer itself shows the key: it is kept nowhere to be shown later.
-pub(super) async fn create(State(state): State<AppState>, who: SignedIn, form: Form) -> Result<Response, Failure> {
+pub(super) async fn create(
+    State(state): State<AppState>,
+    who: SignedIn,
+    form: Form,
+) -> Result<Response, Failure> {
     let secret = ApiKeySecret::fresh();
     let now = state.clock.now();
     let tenant = form.filled("tenant").map(str::to_owned);
@@ -56,7 +65,8 @@ pub(super) async fn revoke(
     if !state.store.revoke_api_key(&id, state.clock.now(), &who.actor()).await? {
         return Err(Failure::not_found());
     }
-    session::give_notice(&session, "The API key is revoked. Programs that use it are refused from now on.").await?;
+    session::give_notice(&session, "The API key is revoked. Programs that use it are refused from now on.")
+        .await?;
     Ok(Redirect::to("/settings").into_response())
 }
 
@@ -81,7 +91,9 @@ fn read(form: &Form) -> Result<(Vec<Permission>, Option<i64>), &'static str> {
     };
     let days = match form.text("expires_in") {
         "" => None,
-        text => Some(text.parse().ok().filter(|d| (1..=3_650).contains(d)).ok_or("Choose when the key ends.")?),
+        text => {
+            Some(text.parse().ok().filter(|d| (1..=3_650).contains(d)).ok_or("Choose when the key ends.")?)
+        }
     };
     Ok((permissions, days))
 }
@@ -98,7 +110,13 @@ mod tests {
     fn a_key_needs_a_name_and_a_scope() {
         let made = read(&form("name=ci&scopes=tokens:read&scopes=proxy&expires_in=90")).unwrap();
         assert_eq!(made, (vec![Permission::TokensRead, Permission::Proxy], Some(90)));
-        for bad in ["scopes=proxy", "name=a", "name=a&scopes=root", "name=a&scopes=proxy&expires_in=-1", "name=a%00b&scopes=proxy"] {
+        for bad in [
+            "scopes=proxy",
+            "name=a",
+            "name=a&scopes=root",
+            "name=a&scopes=proxy&expires_in=-1",
+            "name=a%00b&scopes=proxy",
+        ] {
             assert!(read(&form(bad)).is_err(), "{bad}");
         }
     }

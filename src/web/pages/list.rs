@@ -1,6 +1,12 @@
 //! The start page: all connections, what needs a person first.
 
-use super::{Frame, moment::Moment, ok, problem::Failure, words::{self, Badge}};
+use super::{
+    Frame,
+    moment::Moment,
+    ok,
+    problem::Failure,
+    words::{self, Badge},
+};
 use crate::{
     domain::{Connection, Status},
     store::ConnectionFilter,
@@ -63,6 +69,8 @@ struct Row {
     kind: &'static str,
     place: String,
     renews_itself: bool,
+    /// Revoked or withdrawn: the date of its end says nothing.
+    is_dead: bool,
     expires: Option<Moment>,
     last_used: Option<Moment>,
 }
@@ -93,7 +101,8 @@ fn page(state: &AppState, who: &SignedIn, asked: &Asked, found: &[Connection]) -
     let number = asked.page.unwrap_or(1).clamp(1, all.len().div_ceil(PER_PAGE).max(1));
     let now = state.clock.now();
     let shown = all.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE);
-    let rows = shown.map(|(standing, c)| row(c, (standing.status, standing.reason.map(reason)), now)).collect();
+    let rows =
+        shown.map(|(standing, c)| row(c, (standing.status, standing.reason.map(reason)), now)).collect();
     let page_at = |number| address(&asked.q, chosen, number);
     ListPage {
         frame: Frame::of(Some(who), "connections"),
@@ -134,10 +143,14 @@ fn row(c: &Connection, (status, reason): (Status, Option<&'static str>), now: Of
         tenant: c.tenant.clone(),
         badge: Badge::of(status),
         reason,
-        account: c.account.as_ref().map_or_else(|| "Unknown account".to_owned(), crate::domain::Account::label),
+        account: c
+            .account
+            .as_ref()
+            .map_or_else(|| "Unknown account".to_owned(), crate::domain::Account::label),
         kind: words::token_kind(c.token_kind),
         place: c.integration.clone().unwrap_or_else(|| c.base_url.host().to_owned()),
         renews_itself: c.credential.renewal.renews_itself(),
+        is_dead: c.credential.stopped.is_some(),
         expires: c.credential.expires_at.map(|at| Moment::new(at, now)),
         last_used: c.last_used_at.map(|at| Moment::new(at, now)),
     }
@@ -173,8 +186,19 @@ mod tests {
         let (q, filters) = ("<acme>".to_owned(), filters(Some(Status::Active)));
         let frame = Frame::sample();
         let (notice, newer, older) = (None, None, None);
-        let page =
-            ListPage { frame, notice, rows, q, filters, is_first, total, attention, is_cut: false, newer, older };
+        let page = ListPage {
+            frame,
+            notice,
+            rows,
+            q,
+            filters,
+            is_first,
+            total,
+            attention,
+            is_cut: false,
+            newer,
+            older,
+        };
         page.render().unwrap()
     }
 

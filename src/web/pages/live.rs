@@ -1,6 +1,12 @@
 //! The part of a connection's page that changes by itself: status, credential, checks, history.
 
-use super::{checks::CheckView, hex, moment::Moment, problem::Failure, words::{self, Badge}};
+use super::{
+    checks::CheckView,
+    hex,
+    moment::Moment,
+    problem::Failure,
+    words::{self, Badge},
+};
 use crate::{
     domain::{Action, Connection, Method, Status, TokenKind},
     store::{RenewalCause, RenewalOutcome, RenewalRecord},
@@ -13,6 +19,7 @@ const RENEWALS_SHOWN: i64 = 20;
 
 #[derive(Template)]
 #[template(path = "parts/live.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each of them decides a sentence of the page")]
 pub(super) struct Live {
     pub(super) badge: Badge,
     /// Changes exactly when something other than the time did.
@@ -72,7 +79,10 @@ impl Live {
         let standing = state.standing(c);
         let kind = if c.token_kind == TokenKind::OAuth { TokenKind::Personal } else { c.token_kind };
         let needed = state.use_cases.scopes_for(&c.use_cases, kind);
-        let facts = Facts { standing, mend_at: state.provider.api().token_form_url(&c.base_url, kind, &c.name, &needed) };
+        let facts = Facts {
+            standing,
+            mend_at: state.provider.api().token_form_url(&c.base_url, kind, &c.name, &needed),
+        };
         Self {
             checks: CheckView::all(&c.use_cases, &c.checks, &state.use_cases),
             ..Self::without_checks(c, facts, renewals, usage, now)
@@ -137,7 +147,8 @@ fn version(
     let k = &c.credential;
     let times = (c.last_checked_at, c.last_used_at, c.updated_at, k.last_renewed_at, k.expires_at);
     let failure = k.failure.as_ref().map(|f| (f.code, f.attempts, f.next_attempt_at));
-    let text = format!("{standing:?} {last:?} {times:?} {failure:?} {} {usage:?} {:?}", k.generation, c.checks);
+    let text =
+        format!("{standing:?} {last:?} {times:?} {failure:?} {} {usage:?} {:?}", k.generation, c.checks);
     hex(&crate::vault::digest(&text)[..8])
 }
 

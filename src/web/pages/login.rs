@@ -113,7 +113,8 @@ fn slow_down(seconds: i64) -> Response {
     let plural = if seconds == 1 { "" } else { "s" };
     Failure::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts to sign in")
         .text(format!(
-            "To keep guessing slow, this account or network has to wait {seconds} second{plural}. The password was \
+            "To keep guessing slow, this account or network has to wait {seconds} second{plural}. \
+             The password was \
              not looked at. Wait, then try again."
         ))
         .link("/login", "Back to sign-in")

@@ -43,7 +43,7 @@ use axum::{
     routing::{get, post},
 };
 use problem::Failure;
-use tower_http::csrf::CsrfLayer;
+use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
 
 /// Every page. Has the fallback for unknown addresses, which answers with a page.
 pub fn router(state: &AppState) -> Router<AppState> {
@@ -74,6 +74,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .fallback(async || Failure::not_found())
         .layer(Extension(guesses::Guesses::default()))
         .layer(same_site)
+        .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state(state.clone(), problem::write))
         .layer(session::layer(state))
 }
@@ -118,5 +119,5 @@ fn ok<T: Template>(page: T) -> Response {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,9 +1,7 @@
 //! An instant as people read it: how far away, with the date behind it. The script keeps it current.
 
 use askama::Template;
-use time::{
-    Duration, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
-};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 /// Prints as `in 3 days`, with the date as its title. [`Moment::date`] prints the date itself.
 #[derive(Clone, Debug, Template)]
@@ -15,9 +13,19 @@ pub(super) struct Moment {
     iso: String,
     pub(super) text: String,
     relative: String,
+    is_due: bool,
 }
 
 impl askama::filters::HtmlSafe for Moment {}
+
+/// Prints as `in 3 minutes` for what is to come, and as `any moment` when its time is there.
+#[derive(Template)]
+#[template(path = "parts/due.html")]
+pub(super) struct Due<'a> {
+    moment: &'a Moment,
+}
+
+impl askama::filters::HtmlSafe for Due<'_> {}
 
 /// Prints as `31 Jan 2027, 00:00 UTC`.
 #[derive(Template)]
@@ -35,7 +43,12 @@ impl Moment {
             iso: at.format(&Rfc3339).expect("years have four digits"),
             text: at.format(shape).expect("an instant has a date and a time"),
             relative: relative(at - now),
+            is_due: at - now < Duration::seconds(5),
         }
+    }
+
+    pub(super) fn due(&self) -> Due<'_> {
+        Due { moment: self }
     }
 
     pub(super) fn date(&self) -> Date<'_> {
@@ -75,6 +88,7 @@ mod tests {
         assert_eq!(told(now + Duration::hours(47)), "in 47 hours");
         assert_eq!(told(now + Duration::days(30)), "in 30 days");
         assert_eq!(told(now - Duration::days(400)), "13 months ago");
+        assert!(Moment::new(now - Duration::HOUR, now).due().to_string().contains(">any moment<"));
         let html = Moment::new(datetime!(2027-01-31 0:00 UTC), now).to_string();
         assert!(html.contains("datetime=\"2027-01-31T00:00:00Z\""), "{html}");
         assert!(html.contains("31 Jan 2027, 00:00 UTC"), "{html}");

@@ -1,6 +1,13 @@
 //! Connecting: one form, two ways in. A refused form comes back filled in, never with the token.
 
-use super::{Frame, Page, browser, form::Form, ok, problem::Failure, refusal::Refusal, submitted::{SELF_HOSTED, Submitted}};
+use super::{
+    Frame, Page, browser,
+    form::Form,
+    ok,
+    problem::Failure,
+    refusal::Refusal,
+    submitted::{SELF_HOSTED, Submitted},
+};
 use crate::{
     connect::{Begin, ConnectError, Pasted, Purpose},
     domain::{BaseUrl, Integration, RenewalKind, TokenKind, UseCase},
@@ -61,7 +68,11 @@ impl NewPage {
 }
 
 /// The address may say what to fill in.
-pub(super) async fn show(State(state): State<AppState>, who: SignedIn, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn show(
+    State(state): State<AppState>,
+    who: SignedIn,
+    RawQuery(query): RawQuery,
+) -> Response {
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     ok(page(&state, &who, &Submitted::of(&form, &state.instances), None))
 }
@@ -75,7 +86,10 @@ pub(super) async fn connect(
     form: Form,
 ) -> Result<Response, Failure> {
     let submitted = Submitted::of(&form, &state.instances);
-    if form.filled("token").is_none() && form.text("way") == "either" && has_oauth(&state, &submitted.integration) {
+    if form.filled("token").is_none()
+        && form.text("way") == "either"
+        && has_oauth(&state, &submitted.integration)
+    {
         return start(&state, &who, &headers, &submitted).await;
     }
     let pasted = Pasted {
@@ -87,7 +101,11 @@ pub(super) async fn connect(
     };
     match state.connect.adopt(pasted, &who.actor()).await {
         Ok(connection) => {
-            session::give_notice(&session, "Connected. The token was checked with GitLab and is kept sealed.").await?;
+            session::give_notice(
+                &session,
+                "Connected. The token was checked with GitLab and is kept sealed.",
+            )
+            .await?;
             Ok(Redirect::to(&format!("/connections/{}", connection.id)).into_response())
         }
         Err(error) => refuse(&state, &who, &submitted, error),
@@ -111,7 +129,8 @@ async fn start(
     submitted: &Submitted,
 ) -> Result<Response, Failure> {
     if submitted.integration == SELF_HOSTED {
-        let text = "Signing in works where an operator set up an OAuth application. Paste an access token for a GitLab \
+        let text = "Signing in works where an operator set up an OAuth application. Paste an access \
+                    token for a GitLab \
                     that is not configured here.";
         let refusal = Refusal::about("integration", "This GitLab takes access tokens only", text);
         return Ok(refused(state, who, submitted, refusal));
@@ -197,7 +216,10 @@ impl UseCaseView {
             scopes: usual.scopes.to_vec().join(", "),
             least_role: usual.least_role.to_string(),
             note: note(&usual.note),
-            differs: [TokenKind::Project, TokenKind::Group].into_iter().filter_map(|k| differs(use_case, k)).collect(),
+            differs: [TokenKind::Project, TokenKind::Group]
+                .into_iter()
+                .filter_map(|k| differs(use_case, k))
+                .collect(),
             chosen: chosen.contains(&use_case.id),
         }
     }
@@ -265,7 +287,10 @@ mod tests {
     fn a_refused_form_comes_back_filled_in_and_without_the_token() {
         let html = sample(Some(Refusal::of(&ConnectError::NameTaken("acme".into()))));
         assert!(html.contains("value=\"acme &#60;1&#62;\"") && html.contains("That name is taken"));
-        assert!(html.contains("aria-describedby=\"name-hint name-error\"") && html.contains("aria-invalid=\"true\""));
+        assert!(
+            html.contains("aria-describedby=\"name-hint name-error\"")
+                && html.contains("aria-invalid=\"true\"")
+        );
         let token = html.split("id=\"token\"").nth(1).unwrap().split('>').next().unwrap();
         assert!(!token.contains("value="));
     }

@@ -12,6 +12,9 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
+const UNFINISHED: &str =
+    "This sign-in was used and did not finish. Look at your connections, or start again.";
+
 #[derive(Template)]
 #[template(path = "outcome.html")]
 struct OutcomePage {
@@ -36,15 +39,19 @@ pub(super) async fn show(
     Path((integration, hash)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
     let hash = unhex(&hash).ok_or_else(Failure::not_found)?;
-    let outcome = state.connect.outcome_for(&hash, &who.session_digest).await?.ok_or_else(Failure::not_found)?;
-    let (code, text) = match outcome {
-        Outcome::Connected(id) => return Ok(Redirect::to(&format!("/connections/{id}")).into_response()),
-        Outcome::Failed { code, message } => (code, message),
+    let own = state.store.authorization(&hash).await?.filter(|a| a.session == who.session_digest);
+    let purpose = own.map(|a| serde_json::from_str(&a.purpose).ok()).ok_or_else(Failure::not_found)?;
+    let (code, text) = match state.connect.outcome_for(&hash, &who.session_digest).await? {
+        Some(Outcome::Connected(id)) => {
+            return Ok(Redirect::to(&format!("/connections/{id}")).into_response());
+        }
+        Some(Outcome::Failed { code, message }) => (code, message),
+        None => ("authorization_unfinished".to_owned(), UNFINISHED.to_owned()),
     };
-    let purpose = state.store.authorization(&hash).await?.and_then(|a| serde_json::from_str(&a.purpose).ok());
     let (status, title) = told(&code);
     let frame = Frame::of(Some(&who), "connections");
-    Ok(Page(status, OutcomePage { frame, title, text, code, again: again(integration, purpose) }).into_response())
+    Ok(Page(status, OutcomePage { frame, title, text, code, again: again(integration, purpose) })
+        .into_response())
 }
 
 fn again(integration: String, purpose: Option<Purpose>) -> Again {
@@ -59,9 +66,17 @@ fn again(integration: String, purpose: Option<Purpose>) -> Again {
             fields.extend(name.map(|n| ("name", n)));
             fields.extend(use_cases.into_iter().map(|u| ("use_cases", u)));
             let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-            Again { action: "/connections/authorize".into(), fields, back: format!("/connections/new?{query}") }
+            Again {
+                action: "/connections/authorize".into(),
+                fields,
+                back: format!("/connections/new?{query}"),
+            }
         }
-        None => Again { action: "/connections/authorize".into(), fields: vec![("integration", integration)], back: "/connections/new".into() },
+        None => Again {
+            action: "/connections/authorize".into(),
+            fields: vec![("integration", integration)],
+            back: "/connections/new".into(),
+        },
     }
 }
 
@@ -78,7 +93,9 @@ fn told(code: &str) -> (StatusCode, &'static str) {
         "insufficient_scope" => (StatusCode::UNPROCESSABLE_ENTITY, "GitLab gave fewer scopes than needed"),
         "insufficient_role" => (StatusCode::UNPROCESSABLE_ENTITY, "The role of this account is too low"),
         "integration_misconfigured" => (StatusCode::BAD_GATEWAY, "GitLab refused this OAuth application"),
-        "provider_unavailable" | "provider_unreachable" => (StatusCode::BAD_GATEWAY, "GitLab could not be reached"),
+        "provider_unavailable" | "provider_unreachable" => {
+            (StatusCode::BAD_GATEWAY, "GitLab could not be reached")
+        }
         "not_gitlab" => (StatusCode::BAD_GATEWAY, "The answer was not GitLab's"),
         "internal_error" => (StatusCode::INTERNAL_SERVER_ERROR, "Mooring could not do this"),
         _ => (StatusCode::BAD_REQUEST, "This was not connected"),

@@ -52,7 +52,8 @@ impl Failure {
     }
 
     pub fn not_found() -> Self {
-        let text = "Nothing is at this address. It may have been disconnected, or the address has a typing error.";
+        let text =
+            "Nothing is at this address. It may have been disconnected, or the address has a typing error.";
         Self::new(StatusCode::NOT_FOUND, "Page not found").text(text).link("/", "Go to your connections")
     }
 
@@ -63,7 +64,8 @@ impl Failure {
     }
 
     fn broken() -> Self {
-        let text = "Something went wrong here, and nothing you did caused it. Try again. If it happens again, give the \
+        let text = "Something went wrong here, and nothing you did caused it. Try again. If it happens \
+                    again, give the \
                     request id below to whoever runs this server: it leads to the cause in the log.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Mooring could not do this").text(text)
     }
@@ -73,11 +75,13 @@ impl Failure {
         match status {
             StatusCode::NOT_FOUND => Self::not_found(),
             StatusCode::FORBIDDEN => Self::new(status, "This came from another site").text(
-                "Your browser says that this form was sent from another site, so nothing was done. Open the page \
+                "Your browser says that this form was sent from another site, so nothing was done. \
+                 Open the page \
                  here and send it again.",
             ),
             StatusCode::METHOD_NOT_ALLOWED => {
-                Self::new(status, "This address does something else").text("Go back and use the buttons of the page.")
+                let text = "Go back and use the buttons of the page.";
+                Self::new(status, "This address does something else").text(text)
             }
             status if status.is_server_error() => Self { status, ..Self::broken() },
             status => Self::new(status, "This request cannot be understood").text("Go back and try again."),
@@ -128,9 +132,11 @@ impl From<CheckError> for Failure {
 /// The status that a refusal to connect is answered with.
 pub(super) fn status_of(error: &ConnectError) -> StatusCode {
     match error.code() {
-        "name_taken" | "different_account" | "changed_meanwhile" | "made_by_oauth" | "made_by_access_token" => {
-            StatusCode::CONFLICT
-        }
+        "name_taken"
+        | "different_account"
+        | "changed_meanwhile"
+        | "made_by_oauth"
+        | "made_by_access_token" => StatusCode::CONFLICT,
         "provider_unreachable" | "not_gitlab" | "provider_unavailable" => StatusCode::BAD_GATEWAY,
         "rate_limited" => StatusCode::SERVICE_UNAVAILABLE,
         "not_found" => StatusCode::NOT_FOUND,
@@ -170,7 +176,12 @@ fn has_page(response: &Response) -> bool {
     kind.and_then(|k| k.to_str().ok()).is_some_and(|k| k.starts_with("text/html"))
 }
 
-fn page(operator: Option<&SignedIn>, failure: Failure, request_id: Option<String>, was: &Response) -> Response {
+fn page(
+    operator: Option<&SignedIn>,
+    failure: Failure,
+    request_id: Option<String>,
+    was: &Response,
+) -> Response {
     let (status, retry_after) = (failure.status, failure.retry_after);
     let page = ProblemPage { frame: Frame::of(operator, ""), failure, request_id };
     let mut response = Page(status, page).into_response();
@@ -193,7 +204,9 @@ mod tests {
     #[test]
     fn a_problem_tells_the_request_and_no_cause() {
         let failure = Failure::internal(&std::io::Error::other("secret path /var/lib"));
-        let html = ProblemPage { frame: Frame::signed_out(), failure, request_id: Some("req-1".into()) }.render().unwrap();
+        let html = ProblemPage { frame: Frame::signed_out(), failure, request_id: Some("req-1".into()) }
+            .render()
+            .unwrap();
         assert!(html.contains("req-1") && !html.contains("/var/lib"));
     }
 

@@ -52,7 +52,9 @@ fn field(error: &ConnectError) -> Option<&'static str> {
         ConnectError::BaseUrl(_)
         | ConnectError::Instance(UnknownInstance::TypedForbidden)
         | ConnectError::Inspect(InspectError::Forbidden { .. }) => Some("base_url"),
-        ConnectError::Instance(_) | ConnectError::Exchange(ExchangeError::NoApplication) => Some("integration"),
+        ConnectError::Instance(_) | ConnectError::Exchange(ExchangeError::NoApplication) => {
+            Some("integration")
+        }
         ConnectError::InsufficientScope { .. }
         | ConnectError::InsufficientRole { .. }
         | ConnectError::DifferentAccount { .. }

@@ -79,7 +79,11 @@ pub(super) async fn show(
     Ok(super::ok(page(&state, &who, notice).await?))
 }
 
-pub(super) async fn page(state: &AppState, who: &SignedIn, notice: Option<String>) -> Result<SettingsPage, Failure> {
+pub(super) async fn page(
+    state: &AppState,
+    who: &SignedIn,
+    notice: Option<String>,
+) -> Result<SettingsPage, Failure> {
     let now = state.clock.now();
     let mut keys = state.store.list_api_keys(None, MOST_KEYS).await?;
     keys.sort_by_key(|k| (!k.is_valid(now), std::cmp::Reverse(k.created_at)));

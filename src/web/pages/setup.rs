@@ -34,10 +34,19 @@ pub(super) struct Link {
     token: String,
 }
 
-pub(super) async fn show(State(state): State<AppState>, Query(link): Query<Link>) -> Result<Response, Failure> {
+pub(super) async fn show(
+    State(state): State<AppState>,
+    Query(link): Query<Link>,
+) -> Result<Response, Failure> {
     refuse_bad_link(&state, &link.token).await?;
     let frame = Frame::signed_out();
-    Ok(ok(SetupPage { frame, token: link.token, email: String::new(), email_error: None, password_error: None }))
+    Ok(ok(SetupPage {
+        frame,
+        token: link.token,
+        email: String::new(),
+        email_error: None,
+        password_error: None,
+    }))
 }
 
 pub(super) async fn finish(
@@ -65,14 +74,16 @@ pub(super) async fn finish(
 }
 
 async fn refuse_bad_link(state: &AppState, token: &str) -> Result<(), Failure> {
-    let is_good = state.store.is_setup_link(&digest(token)).await? && state.store.count_operators().await? == 0;
+    let is_good =
+        state.store.is_setup_link(&digest(token)).await? && state.store.count_operators().await? == 0;
     if is_good { Ok(()) } else { Err(spent()) }
 }
 
 fn spent() -> Failure {
     Failure::new(StatusCode::GONE, "This setup link is not valid")
         .text(
-            "It was used before, or it was not copied whole. While nobody can sign in yet, the server prints a new \
+            "It was used before, or it was not copied whole. While nobody can sign in yet, the server \
+             prints a new \
              link when it starts. Afterwards, sign in.",
         )
         .link("/login", "Go to sign-in")
@@ -87,7 +98,9 @@ pub(super) fn bad_email(email: &str) -> Option<&'static str> {
 pub(super) fn bad_password(password: &str) -> Option<&'static str> {
     match password.chars().count() {
         0 => Some("Choose a password of 12 characters or more."),
-        1..SHORTEST_PASSWORD => Some("This password is too short. Use 12 characters or more, such as four words."),
+        1..SHORTEST_PASSWORD => {
+            Some("This password is too short. Use 12 characters or more, such as four words.")
+        }
         _ if password.chars().count() > LONGEST_PASSWORD => Some("A password has 1,000 characters at most."),
         _ => None,
     }

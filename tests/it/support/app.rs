@@ -143,7 +143,14 @@ impl TestApp {
     /// Stops, and starts again on the same database and port.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
-        self.app = Some(App::start(&config(&self.vars), self.clock.clone()).await.expect("the app starts again"));
+        self.app =
+            Some(App::start(&config(&self.vars), self.clock.clone()).await.expect("the app starts again"));
+    }
+
+    /// The same with other settings; an empty one counts as not given.
+    pub(crate) async fn restart_with(&mut self, settings: &[(&str, &str)]) {
+        self.vars.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.restart().await;
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -187,7 +194,10 @@ impl TestApp {
         let back = self.consent(&[("name", name), ("integration", "gitlab")]).await;
         let reply = self.http.get(&back).await.expect(303);
         let location = reply.location().to_owned();
-        location.strip_prefix("/connections/").unwrap_or_else(|| panic!("connected, not {location}")).to_owned()
+        location
+            .strip_prefix("/connections/")
+            .unwrap_or_else(|| panic!("connected, not {location}"))
+            .to_owned()
     }
 
     /// Begins an authorization and consents as the signed-in person: the callback's path and query.

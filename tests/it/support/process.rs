@@ -66,7 +66,6 @@ impl Process {
         let asked = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
         assert!(asked.success());
         assert!(self.child.wait().await.unwrap().success(), "a stop that was asked for is no failure");
-        let log = self.log.lock().unwrap().clone();
-        log
+        self.log.lock().unwrap().clone()
     }
 }

@@ -1,0 +1,151 @@
+//! The log and the change feed, and the API keys whose changes it tells of.
+
+use super::{MOORING, NOW, Shelf, connection, oauth};
+use crate::support::app::{On, on_both};
+use mooring::{
+    domain::{Actor, Change, Event, EventId, EventKind, Permission},
+    store::{NewApiKey, UsageCount},
+    vault::ApiKeySecret,
+};
+use std::sync::{Arc, Mutex};
+use time::Duration;
+
+fn event(kind: EventKind, subject: Option<&str>) -> Event {
+    Event {
+        id: EventId::fresh(),
+        at: NOW,
+        kind,
+        subject: subject.map(str::to_owned),
+        tenant: None,
+        actor: Actor::Operator("ops@example.com".into()).to_string(),
+        detail: None,
+    }
+}
+
+fn new_key(name: &str, tenant: Option<&str>) -> NewApiKey {
+    let secret = ApiKeySecret::fresh();
+    NewApiKey {
+        id: secret.id,
+        digest: secret.digest,
+        name: name.into(),
+        tenant: tenant.map(str::to_owned),
+        permissions: vec![Permission::ConnectionsRead, Permission::Proxy],
+        expires_at: tenant.map(|_| NOW + Duration::DAY),
+    }
+}
+
+on_both!(the_log_tells_newest_first_in_pages, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    assert_eq!(store.last_event().await.unwrap(), 0);
+    assert!(store.list_events(None, None, 9).await.unwrap().is_empty());
+    let full = Event {
+        tenant: Some("acme".into()),
+        detail: Some("it's 100% \u{1F511}".into()),
+        ..event(EventKind::SignedIn, Some("ops@example.com"))
+    };
+    store.append_event(&full).await.unwrap();
+    for _ in 0..4 {
+        store.append_event(&event(EventKind::SignInFailed, None)).await.unwrap();
+    }
+    let all = store.list_events(None, None, 9).await.unwrap();
+    assert_eq!(all.len(), 5);
+    assert!(all.windows(2).all(|pair| pair[0].seq > pair[1].seq));
+    assert_eq!(format!("{:?}", all[4].event), format!("{full:?}"));
+    assert_eq!(all[0].seq, store.last_event().await.unwrap());
+    let page = store.list_events(None, Some(all[1].seq), 2).await.unwrap();
+    assert_eq!(page.iter().map(|e| e.seq).collect::<Vec<_>>(), [all[2].seq, all[3].seq]);
+    let about = store.list_events(Some("ops@example.com"), None, 9).await.unwrap();
+    assert_eq!(about.len(), 1);
+    assert!(store.append_event(&full).await.is_err(), "an event is told once");
+});
+
+on_both!(changes_come_in_order_after_a_place_in_the_log, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let held = shelf.with(&connection("acme", Some("t")), &oauth("a", "r")).await;
+    let start = store.last_event().await.unwrap();
+    let key = new_key("ci", None);
+    store.add_api_key(&key, NOW, &MOORING).await.unwrap();
+    store.append_event(&event(EventKind::SignedIn, Some("ops@example.com"))).await.unwrap();
+    store.append_event(&event(EventKind::SignInFailed, None)).await.unwrap();
+    store.disconnect(&held, false, NOW, &MOORING).await.unwrap();
+    store.revoke_api_key(&key.id, NOW, &MOORING).await.unwrap();
+    let changes = store.changes_after(start).await.unwrap();
+    let of_key = Some(Change::ApiKey(key.id.clone()));
+    let expected = [of_key.clone(), None, None, Some(Change::Connection(held.connection.id)), of_key];
+    assert_eq!(changes.iter().map(|(_, change)| change.clone()).collect::<Vec<_>>(), expected);
+    assert!(changes.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    assert_eq!(store.changes_after(changes[3].0).await.unwrap(), changes[4..]);
+    assert!(store.changes_after(store.last_event().await.unwrap()).await.unwrap().is_empty());
+    let told = &store.list_events(Some(&held.connection.id.to_string()), None, 1).await.unwrap()[0].event;
+    assert_eq!((told.tenant.as_deref(), told.actor.as_str()), (Some("t"), "mooring"));
+});
+
+on_both!(watchers_hear_of_changes_here_and_elsewhere, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    shelf.store.watch({
+        let heard = Arc::clone(&heard);
+        Arc::new(move |change| heard.lock().unwrap().push(change.clone()))
+    });
+    let held = shelf.plain("acme").await;
+    let of_connection = Change::Connection(held.connection.id);
+    assert_eq!(*heard.lock().unwrap(), std::slice::from_ref(&of_connection));
+    shelf.store.clone().relay(&Change::ApiKey("elsewhere".into()));
+    assert_eq!(*heard.lock().unwrap(), [of_connection, Change::ApiKey("elsewhere".into())]);
+});
+
+on_both!(an_api_key_is_kept_until_it_is_revoked, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let new = new_key("ci", Some("acme"));
+    store.add_api_key(&new, NOW, &MOORING).await.unwrap();
+    assert!(store.add_api_key(&new, NOW, &MOORING).await.is_err(), "an id is one key's");
+    let key = store.api_key(&new.id).await.unwrap().unwrap();
+    assert_eq!((&key.id, &key.name, &key.tenant), (&new.id, &new.name, &new.tenant));
+    assert_eq!((&key.permissions, &key.digest), (&new.permissions, &new.digest));
+    assert_eq!((key.created_at, key.expires_at), (NOW, new.expires_at));
+    assert_eq!((key.revoked_at, key.last_used_at), (None, None));
+    assert!(key.is_valid(NOW) && !key.is_valid(NOW + Duration::DAY), "it ends at its end");
+    assert!(store.api_key("no-such-key").await.unwrap().is_none());
+
+    let held = shelf.plain("acme").await;
+    let used =
+        UsageCount { connection: held.connection.id, api_key_id: new.id.clone(), hand_outs: 1, last_at: NOW };
+    store.add_usage(&[used]).await.unwrap();
+    assert_eq!(store.api_key(&new.id).await.unwrap().unwrap().last_used_at, Some(NOW));
+
+    let later = NOW + Duration::HOUR;
+    assert!(store.revoke_api_key(&new.id, later, &MOORING).await.unwrap());
+    assert!(!store.revoke_api_key(&new.id, NOW + Duration::DAY, &MOORING).await.unwrap());
+    assert!(!store.revoke_api_key("no-such-key", later, &MOORING).await.unwrap());
+    let key = store.api_key(&new.id).await.unwrap().unwrap();
+    assert_eq!(key.revoked_at, Some(later), "the first revocation counts");
+    assert!(!key.is_valid(NOW));
+});
+
+on_both!(api_keys_are_listed_in_pages, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    for at in 0..9 {
+        let key = new_key(&format!("key-{at}"), None);
+        store.add_api_key(&key, NOW, &MOORING).await.unwrap();
+        if at == 0 {
+            store.revoke_api_key(&key.id, NOW, &MOORING).await.unwrap();
+        }
+    }
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list_api_keys(after.as_deref(), 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        names.extend(page.into_iter().map(|key| key.name));
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        (0..9).map(|at| format!("key-{at}")).collect::<Vec<_>>(),
+        "each once, the revoked one too"
+    );
+});

@@ -1,0 +1,159 @@
+//! What a renewal stands on: the lease, what is due, the journal.
+
+use super::{MOORING, NOW, Shelf, connection, oauth, pasted};
+use crate::support::app::{On, on_both};
+use mooring::{
+    domain::{BaseUrl, Connection, ConnectionId, Reason, RenewalKind},
+    store::{RenewalCause, RenewalFailure, RenewalOutcome},
+};
+use std::time::Duration as Length;
+use time::Duration;
+use tokio::task::JoinSet;
+
+const A_MINUTE: Length = Length::from_mins(1);
+
+on_both!(sixteen_claim_and_one_has_the_lease, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let id = shelf.plain("acme").await.connection.id;
+    let mut claims = JoinSet::new();
+    for holder in 0..16 {
+        let store = shelf.store.clone();
+        claims.spawn(async move {
+            let won = store.claim_lease(id, &format!("holder-{holder}"), A_MINUTE).await.unwrap();
+            won.then(|| format!("holder-{holder}"))
+        });
+    }
+    let winners: Vec<_> = claims.join_all().await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1, "{winners:?}");
+
+    let store = &shelf.store;
+    store.release_lease(id, "somebody else").await.unwrap();
+    assert!(!store.claim_lease(id, "next", A_MINUTE).await.unwrap(), "only its holder gives it back");
+    store.release_lease(id, &winners[0]).await.unwrap();
+    assert!(store.claim_lease(id, "next", A_MINUTE).await.unwrap());
+    assert!(!store.claim_lease(id, "next", A_MINUTE).await.unwrap(), "nor is it taken twice by one");
+    assert!(!store.claim_lease(ConnectionId::fresh(), "next", A_MINUTE).await.unwrap());
+});
+
+on_both!(a_lease_ends_by_itself, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let id = shelf.plain("acme").await.connection.id;
+    assert!(shelf.store.claim_lease(id, "died", Length::ZERO).await.unwrap());
+    assert!(shelf.store.claim_lease(id, "next", A_MINUTE).await.unwrap());
+    shelf.store.release_lease(id, "died").await.unwrap();
+    assert!(!shelf.store.claim_lease(id, "third", A_MINUTE).await.unwrap(), "the late one frees nothing");
+});
+
+on_both!(what_is_due_comes_longest_due_first, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let due = async |name: &str, minutes: Option<i64>| {
+        let mut connection = connection(name, None);
+        connection.credential.renew_at = minutes.map(|m| NOW - Duration::minutes(m));
+        let credential = if minutes.is_some() { oauth("a", "r") } else { pasted("t") };
+        shelf.with(&connection, &credential).await.connection
+    };
+    let (five, nine, exactly) = (due("5", Some(5)).await, due("9", Some(9)).await, due("0", Some(0)).await);
+    due("in a minute", Some(-1)).await;
+    due("never", None).await;
+    let (stopped, leased, waits, again) =
+        (due("s", Some(7)).await, due("l", Some(7)).await, due("w", Some(7)).await, due("a", Some(7)).await);
+    store.stop(&stopped, Reason::GrantRevoked, NOW, &MOORING).await.unwrap();
+    store.claim_lease(leased.id, "somebody", A_MINUTE).await.unwrap();
+    for (failed, next_attempt_at) in [(&waits, NOW + Duration::SECOND), (&again, NOW)] {
+        let attempt = store.begin_renewal(failed, RenewalCause::Due, NOW).await.unwrap();
+        let failure = RenewalFailure {
+            code: Reason::ProviderError,
+            message: "502".into(),
+            next_attempt_at: Some(next_attempt_at),
+            stopped: None,
+        };
+        store.fail_renewal(failed, attempt, RenewalOutcome::Unavailable, &failure, NOW).await.unwrap();
+    }
+    let expected = [nine.id, again.id, five.id, exactly.id];
+    assert_eq!(store.due_for_renewal(NOW, 10).await.unwrap(), expected);
+    assert_eq!(store.due_for_renewal(NOW, 2).await.unwrap(), expected[..2]);
+    store.release_lease(leased.id, "somebody").await.unwrap();
+    assert!(store.due_for_renewal(NOW, 10).await.unwrap().contains(&leased.id));
+    assert!(store.due_for_renewal(NOW - Duration::HOUR, 10).await.unwrap().is_empty());
+});
+
+on_both!(the_journal_tells_newest_first, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let was = shelf.plain("acme").await.connection;
+    let store = &shelf.store;
+    let mut ids = Vec::new();
+    for cause in [RenewalCause::Due, RenewalCause::HandOut, RenewalCause::Refused, RenewalCause::Requested] {
+        ids.push(store.begin_renewal(&was, cause, NOW).await.unwrap());
+    }
+    let all = store.list_renewals(was.id, None, 10).await.unwrap();
+    assert_eq!(all.iter().map(|r| r.id).rev().collect::<Vec<_>>(), ids);
+    let newest = &all[0];
+    assert_eq!((newest.cause, newest.renewal), (RenewalCause::Requested, RenewalKind::Refresh));
+    assert_eq!((newest.generation, newest.started_at, newest.finished_at), (1, NOW, None));
+    assert!(newest.outcome.is_none() && newest.detail.is_none(), "it is under way, or was cut off");
+    let page = store.list_renewals(was.id, Some(ids[2]), 1).await.unwrap();
+    assert_eq!(page.iter().map(|r| r.id).collect::<Vec<_>>(), [ids[1]]);
+    assert!(store.list_renewals(ConnectionId::fresh(), None, 10).await.unwrap().is_empty());
+});
+
+on_both!(an_answer_is_sealed_and_stays_only_while_it_is_needed, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let was = shelf.plain("acme").await.connection;
+    let store = &shelf.store;
+    let answer = b"{\"access_token\":\"canary\"}";
+    let outcomes = [
+        (RenewalOutcome::Uncertain, true),
+        (RenewalOutcome::Rejected, false),
+        (RenewalOutcome::Superseded, true),
+    ];
+    for (outcome, stays) in outcomes {
+        let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+        let kept = format!("select answer from renewals where renewal_id = '{attempt}'");
+        assert_eq!(shelf.bytes(kept.as_str()).await, None);
+        let sealed = store.seal_answer(&was, attempt, answer);
+        assert!(sealed.len() > answer.len() && !sealed.windows(6).any(|w| w == b"canary"));
+        assert!(store.keep_answer(attempt, &sealed).await.unwrap());
+        assert_eq!(shelf.bytes(kept.as_str()).await, Some(sealed.clone()));
+        let failure = RenewalFailure {
+            code: Reason::RenewalAnswerLost,
+            message: "cut off".into(),
+            next_attempt_at: None,
+            stopped: None,
+        };
+        store.fail_renewal(&was, attempt, outcome, &failure, NOW).await.unwrap();
+        assert_eq!(shelf.bytes(kept.as_str()).await.is_some(), stays, "{outcome}");
+        assert!(!store.keep_answer(attempt, &sealed).await.unwrap(), "{outcome}: it is closed");
+    }
+    let last = &store.list_renewals(was.id, None, 1).await.unwrap()[0];
+    assert_eq!((last.detail.as_deref(), last.finished_at), (Some("cut off"), Some(NOW)));
+});
+
+on_both!(an_answer_that_nobody_read_is_found_again, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let (was, other) = (shelf.plain("acme").await.connection, shelf.plain("other").await.connection);
+    let store = &shelf.store;
+    store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    store.keep_answer(attempt, &store.seal_answer(&was, attempt, b"{}")).await.unwrap();
+
+    store.claim_lease(was.id, "at work", A_MINUTE).await.unwrap();
+    assert!(store.unfinished_renewals().await.unwrap().is_empty(), "somebody is at work on it");
+    store.release_lease(was.id, "at work").await.unwrap();
+    let found = store.unfinished_renewals().await.unwrap();
+    assert_eq!(found.len(), 1, "the attempt without an answer is not among them: {found:?}");
+    let one = &found[0];
+    assert_eq!((one.id, one.connection, one.generation, one.started_at), (attempt, was.id, 1, NOW));
+    assert_eq!(*store.open_answer(&was, one).unwrap(), b"{}");
+    let elsewhere =
+        Connection { base_url: BaseUrl::parse_typed("https://evil.example.com").unwrap(), ..other };
+    assert!(store.open_answer(&elsewhere, one).is_err(), "it is an answer of one address");
+
+    store.give_up_renewal(attempt, NOW + Duration::HOUR).await.unwrap();
+    assert!(store.unfinished_renewals().await.unwrap().is_empty());
+    let newest = &store.list_renewals(was.id, None, 1).await.unwrap()[0];
+    assert_eq!((newest.id, newest.outcome), (attempt, Some(RenewalOutcome::Superseded)));
+    assert_eq!((newest.finished_at, newest.detail.as_deref()), (Some(NOW + Duration::HOUR), None));
+    let kept = format!("select answer from renewals where renewal_id = '{attempt}'");
+    assert!(shelf.bytes(kept).await.is_some(), "what was not understood stays");
+});

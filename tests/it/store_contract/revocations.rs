@@ -1,0 +1,93 @@
+//! Revocations that are owed to a provider: taken by one, put off, settled.
+
+use super::{MOORING, NOW, Shelf, base_url, connection, oauth, pasted};
+use crate::support::app::{On, on_both};
+use mooring::{
+    domain::{ConnectionId, EventKind},
+    store::{GivenUp, TokenHint},
+};
+use std::collections::HashSet;
+use time::Duration;
+use tokio::task::JoinSet;
+
+const HOLD: Duration = Duration::minutes(2);
+
+on_both!(a_connection_that_ends_owes_its_strongest_token, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let by_oauth = shelf.with(&connection("oauth", Some("acme")), &oauth("access-1", "refresh-1")).await;
+    let by_hand = shelf.with(&connection("pasted", None), &pasted("access-2")).await;
+    assert!(store.disconnect(&by_oauth, true, NOW, &MOORING).await.unwrap());
+    assert!(store.disconnect(&by_hand, true, NOW + Duration::SECOND, &MOORING).await.unwrap());
+    assert!(store.take_revocations(NOW - Duration::SECOND, HOLD, 9).await.unwrap().is_empty());
+
+    let owed = store.take_revocations(NOW + Duration::SECOND, HOLD, 9).await.unwrap();
+    let of = |id| owed.iter().find(|o| o.connection == id).unwrap();
+    let (first, second) = (of(by_oauth.connection.id), of(by_hand.connection.id));
+    assert_eq!((first.hint, first.token.expose()), (TokenHint::RefreshToken, "refresh-1"));
+    assert_eq!((second.hint, second.token.expose()), (TokenHint::AccessToken, "access-2"));
+    assert_eq!((first.attempts, first.provider.as_str()), (1, "gitlab"));
+    assert_eq!((first.integration.as_deref(), &first.base_url), (Some("gitlab"), &base_url()));
+});
+
+on_both!(two_takers_never_have_the_same_one, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    for at in 0..40 {
+        owe(&shelf, &format!("token-{at}")).await;
+    }
+    let mut takers = JoinSet::new();
+    for _ in 0..8 {
+        let store = shelf.store.clone();
+        takers.spawn(async move { store.take_revocations(NOW, HOLD, 10).await.unwrap() });
+    }
+    let taken: Vec<_> = takers.join_all().await.into_iter().flatten().collect();
+    let different: HashSet<_> = taken.iter().map(|o| o.token.expose().to_owned()).collect();
+    assert_eq!(different.len(), taken.len(), "each has one taker");
+    let rest = shelf.store.take_revocations(NOW, HOLD, 100).await.unwrap();
+    assert_eq!(taken.len() + rest.len(), 40, "and none is lost");
+});
+
+on_both!(a_revocation_is_owed_until_it_is_settled, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    owe(&shelf, "token").await;
+    let taken = store.take_revocations(NOW, HOLD, 1).await.unwrap();
+    assert!(store.take_revocations(NOW + HOLD - Duration::SECOND, HOLD, 1).await.unwrap().is_empty());
+    let later = NOW + Duration::HOUR;
+    store.put_off_revocation(taken[0].id, later).await.unwrap();
+    assert!(store.take_revocations(later - Duration::SECOND, HOLD, 1).await.unwrap().is_empty());
+    let taken = store.take_revocations(later, HOLD, 1).await.unwrap();
+    assert_eq!((taken[0].attempts, taken[0].integration.as_deref()), (2, None));
+    store.settle_revocation(&taken[0], None, later).await.unwrap();
+    assert_eq!(shelf.number("select count(*) from revocations").await, 0);
+
+    owe(&shelf, "other").await;
+    let taken = store.take_revocations(later, HOLD, 1).await.unwrap();
+    store.settle_revocation(&taken[0], Some("refused".into()), later).await.unwrap();
+    assert_eq!(shelf.number("select count(*) from revocations").await, 0);
+    let told = store.list_events(None, None, 2).await.unwrap();
+    assert_eq!(
+        (told[0].event.kind, told[0].event.detail.as_deref()),
+        (EventKind::RevocationFailed, Some("refused"))
+    );
+    assert_eq!((told[1].event.kind, told[1].event.detail.as_deref()), (EventKind::Revoked, None));
+});
+
+on_both!(an_owed_token_goes_to_no_other_address, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    owe(&shelf, "token").await;
+    assert_eq!(shelf.run("update revocations set base_url = 'https://evil.example.com'").await, 1);
+    assert!(shelf.store.take_revocations(NOW, HOLD, 1).await.is_err());
+});
+
+/// Owes a token that was never a connection's.
+async fn owe(shelf: &Shelf, token: &str) {
+    let given_up = GivenUp {
+        connection: ConnectionId::fresh(),
+        integration: None,
+        provider: "gitlab",
+        base_url: &base_url(),
+        credential: &pasted(token),
+    };
+    shelf.store.owe_revocation(&given_up, NOW).await.expect("it is owed");
+}
