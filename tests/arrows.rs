@@ -165,4 +165,6 @@ const EXPOSING: &[&str] = &[
     "vault/ticket.rs",
     "web/api/api_keys.rs",
     "web/api/tokens.rs",
+    "web/pages/browser.rs",
+    "web/pages/keys.rs",
 ];

@@ -171,15 +171,19 @@ impl Connect {
         else {
             return self.outcome_of(&state).await;
         };
-        let connect = self.clone();
+        let (connect, key) = (self.clone(), state.clone());
         let work = async move {
             let outcome = connect.outcome(callback, &found, code_verifier, &actor).await;
             connect.note_failure(&found, &outcome, &actor).await;
-            connect.keep_outcome(&state, &outcome).await;
+            connect.keep_outcome(&key, &outcome).await;
             outcome
         };
-        let broke_off = || Outcome::failed(code::BROKE_OFF, BROKE_OFF);
-        Ok(self.tracker.spawn(work).await.unwrap_or_else(|_| broke_off()))
+        if let Ok(outcome) = self.tracker.spawn(work).await {
+            return Ok(outcome);
+        }
+        let outcome = Outcome::failed(code::BROKE_OFF, BROKE_OFF);
+        self.keep_outcome(&state, &outcome).await;
+        Ok(outcome)
     }
 
     /// Consumes an authorization whose answer came from a stranger. Its own browser is told if it still comes.

@@ -167,7 +167,11 @@ impl Renewals {
         if let Some(reason) = held.connection.credential.stopped {
             return Err(RenewalError::Stopped(reason));
         }
-        let Ok(instance) = self.instances.of(&held.connection) else { return Ok(false) };
+        let instance = self.instances.of(&held.connection).map_err(|e| RenewalError::Failed {
+            reason: Reason::IntegrationMisconfigured,
+            message: e.to_string(),
+            next_attempt_at: None,
+        })?;
         let mut pauses = ASK_AGAIN_AFTER.iter();
         loop {
             let reason = match self.provider.api().probe(&instance, &held.credential.access_token).await {

@@ -250,8 +250,7 @@ impl Store {
         in_transaction!(self.db, |tx| {
             let changed = sqlx::query(
                 "update credentials
-                    set scopes = $3, expires_at = $4, failure_code = null, failure_message = null,
-                        failure_since = null, failure_attempts = 0, next_attempt_at = null
+                    set scopes = $3, expires_at = $4
                   where connection_id = $1 and generation = $2",
             )
             .bind(checked.id.to_string())
@@ -262,6 +261,7 @@ impl Store {
             .await?
             .rows_affected();
             if changed == 1 {
+                sqlx::query(FORGET_FAILED_CHECK).bind(checked.id.to_string()).execute(&mut *tx).await?;
                 sqlx::query(
                     "update connections set account = $2, checks = $3, last_checked_at = $4
                       where connection_id = $1",
@@ -280,8 +280,14 @@ impl Store {
     }
 }
 
+/// A failed renewal has its next attempt; what has none is a failed check, which a good one ends.
+const FORGET_FAILED_CHECK: &str = "update credentials
+    set failure_code = null, failure_message = null, failure_since = null, failure_attempts = 0
+  where connection_id = $1 and next_attempt_at is null";
+
 impl Store {
-    /// Notes that a check could not be made. The credential stays as it is.
+    /// Notes that a check could not be made, unless a renewal is failing, which says more. The credential
+    /// stays as it is.
     pub async fn note_failed_check(
         &self,
         was: &Connection,
@@ -293,7 +299,7 @@ impl Store {
             "update credentials
                 set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
                     failure_attempts = failure_attempts + 1
-              where connection_id = $1 and generation = $2",
+              where connection_id = $1 and generation = $2 and next_attempt_at is null",
         )
         .bind(was.id.to_string())
         .bind(was.credential.generation)

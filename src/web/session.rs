@@ -63,7 +63,7 @@ impl SessionStore for StoredSessions {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
         for _ in 0..3 {
             let made =
-                self.store.create_session(&key(&record.id), &encode(record)?, record.expiry_date).await;
+                self.store.create_session(&key(&record.id), &encode(record)?, self.ends()).await;
             if made.map_err(broken)? {
                 return Ok(());
             }
@@ -73,7 +73,7 @@ impl SessionStore for StoredSessions {
     }
 
     async fn save(&self, record: &Record) -> StoreResult<()> {
-        let saved = self.store.save_session(&key(&record.id), &encode(record)?, record.expiry_date).await;
+        let saved = self.store.save_session(&key(&record.id), &encode(record)?, self.ends()).await;
         saved.map_err(broken)
     }
 
@@ -90,6 +90,13 @@ impl SessionStore for StoredSessions {
 
     async fn delete(&self, id: &Id) -> StoreResult<()> {
         self.store.delete_session(&key(id)).await.map_err(broken)
+    }
+}
+
+impl StoredSessions {
+    /// By our clock; the crate would ask the system's.
+    fn ends(&self) -> OffsetDateTime {
+        self.clock.now() + IDLE
     }
 }
 

@@ -119,7 +119,7 @@ async fn of_access_token(
     Ok(Inspection {
         token_kind: account.as_ref().map(token_kind).or(believed).unwrap_or(TokenKind::Personal),
         kind_is_sure: account.is_some(),
-        account: Some(account.unwrap_or_else(|| only_id(token.user_id))),
+        account: Some(account.unwrap_or_else(|| only_id(token.user_id, believed))),
         token_name: token.name,
         scopes: token.scopes.into_iter().collect(),
         expires_at: token.expires_at.as_deref().and_then(midnight),
@@ -149,10 +149,10 @@ async fn of_oauth_token(call: &Call<'_>, now: OffsetDateTime) -> Result<Inspecti
     Ok(Inspection {
         token_kind: TokenKind::OAuth,
         kind_is_sure: true,
-        account: Some(account.unwrap_or_else(|| only_id(info.resource_owner_id))),
+        account: Some(account.unwrap_or_else(|| only_id(info.resource_owner_id, None))),
         token_name: None,
         scopes: info.scope.into_iter().collect(),
-        expires_at: info.expires_in.map(|seconds| now + Duration::seconds(seconds)),
+        expires_at: info.expires_in.and_then(|seconds| now.checked_add(Duration::seconds(seconds))),
     })
 }
 
@@ -178,8 +178,14 @@ async fn who(call: &Call<'_>) -> Result<Option<Account>, InspectError> {
     }
 }
 
-fn only_id(id: i64) -> Account {
-    Account { id, username: None, name: None, kind: AccountKind::User, web_url: None, resource: None }
+/// An account that may not be asked for. Its kind follows from what a person said the token is.
+fn only_id(id: i64, believed: Option<TokenKind>) -> Account {
+    let kind = match believed {
+        Some(TokenKind::Project) => AccountKind::ProjectBot,
+        Some(TokenKind::Group) => AccountKind::GroupBot,
+        _ => AccountKind::User,
+    };
+    Account { id, username: None, name: None, kind, web_url: None, resource: None }
 }
 
 /// A token dies at 00:00 UTC at the start of its `expires_at` date.

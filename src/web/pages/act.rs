@@ -28,7 +28,7 @@ pub(super) async fn check(
     let notice = match state.health.check(was.id, &who.actor()).await {
         Ok(now) if state.standing(&now).status == Status::Active => "Checked just now: it works.",
         Ok(_) => "Checked just now. Read below what GitLab said.",
-        Err(CheckError::Inspect(_)) => "GitLab could not be asked. Read below why.",
+        Err(CheckError::Inspect(_) | CheckError::Instance(_)) => "GitLab could not be asked. Read below why.",
         Err(error) => return Err(error.into()),
     };
     session::give_notice(&session, notice).await?;

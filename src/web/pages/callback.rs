@@ -100,7 +100,7 @@ fn read(query: &str) -> Option<Parameters> {
         seen.push(name.into_owned());
     }
     found.state = state?;
-    (found.code.is_some() || found.error.is_some()).then_some(found)
+    (found.code.is_some() != found.error.is_some()).then_some(found)
 }
 
 /// The parser puts U+FFFD where bytes were not UTF-8.
@@ -133,6 +133,7 @@ mod tests {
             "code=a%00&state=s",
             "code=a%0d%0aX&state=s",
             "code=%ff&state=s",
+            "code=a&state=s&error=x",
             "code=a&state=s&error=x&error=y",
             "code=a&state=s&x=%C3%28",
             &long,

@@ -231,7 +231,7 @@ mod tests {
             about: About::of(&c, now),
             must_act: true,
             curl: curl("https://m.example.com", "a b"),
-            edit: super::super::edit::EditForm::of(&c),
+            edit: crate::web::pages::edit::EditForm::of(&c),
             live: Live::without_checks(&c, facts, &[], vec![], now),
         };
         page.render().unwrap()
