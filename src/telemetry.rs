@@ -10,13 +10,14 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use std::{sync::Arc, time::Duration};
+use std::{io::IsTerminal, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error. `filter` is a level, or directives such as `info,mooring=debug`.
 pub fn start_logging(filter: &str, json: bool) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("MOORING_LOG: {e}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     let started = if json { log.json().try_init() } else { log.try_init() };
     started.map_err(|e| e.to_string())
 }

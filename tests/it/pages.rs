@@ -79,7 +79,7 @@ async fn connect_by_token(app: &TestApp, options: BrowserOptions, shot: &str) {
     browser.fill("Access token", &minted.token).await;
     if script {
         browser.execute("document.querySelector('#token').blur()").await;
-        browser.wait_for_text("project").await;
+        browser.wait_for_text("This is a project access token").await;
         browser.screenshot(&format!("{shot}-inspected")).await;
     }
     browser.press("Connect").await;
