@@ -20,6 +20,7 @@ create table connections (
     method text not null check (method in ('oauth', 'access_token')),
     token_kind text not null,
     account text,
+    account_name text not null,
     use_cases text not null,
     checks text not null,
     last_checked_at integer,

@@ -2,16 +2,10 @@
 
 use super::{
     Store, StoreError,
-    db::{in_transaction, on},
-    events::{append_event, event},
-    rows::{Reader, json, micros, tenant_column, tenant_from},
+    db::on,
+    rows::{Reader, tenant_from},
 };
-use crate::domain::{
-    Actor, BaseUrl, Change, Connection, ConnectionId, CredentialFacts, EventKind, Failure, Reason,
-    RenewalKind, Scopes, UseCaseCheck,
-};
-use std::collections::BTreeMap;
-use time::OffsetDateTime;
+use crate::domain::{BaseUrl, Connection, ConnectionId, CredentialFacts, Failure, Scopes};
 
 /// Which connections to list. Empty text means any.
 #[derive(Clone, Debug, Default)]
@@ -21,17 +15,6 @@ pub struct ConnectionFilter {
     pub method: String,
     /// Part of the name, the account or the base URL, in any case.
     pub q: String,
-}
-
-/// What a person may change of a connection, whole.
-#[derive(Clone, Debug)]
-pub struct ConnectionEdit {
-    pub name: String,
-    pub description: Option<String>,
-    pub tags: BTreeMap<String, String>,
-    pub use_cases: Vec<String>,
-    pub checks: Vec<UseCaseCheck>,
-    pub renewal: RenewalKind,
 }
 
 /// The columns of [`ConnectionRow`], in a join of `connections c` and `credentials k`.
@@ -180,7 +163,7 @@ impl Store {
                and ($2 = '' or c.tenant = $2)
                and ($3 = '' or c.integration = $3)
                and ($4 = '' or c.method = $4)
-               and ($5 = '' or lower(c.name) like lower($5) escape '!' or lower(c.account) like lower($5) escape '!'
+               and ($5 = '' or lower(c.name) like lower($5) escape '!' or lower(c.account_name) like lower($5) escape '!'
                             or lower(c.base_url) like lower($5) escape '!')
              order by c.connection_id desc
              limit $6"
@@ -195,197 +178,6 @@ impl Store {
         .await?
         });
         rows.iter().map(ConnectionRow::connection).collect()
-    }
-
-    /// Changes what a person may change. `false`: the connection is gone.
-    pub async fn edit_connection(
-        &self,
-        was: &Connection,
-        edit: &ConnectionEdit,
-        at: OffsetDateTime,
-        actor: &Actor,
-    ) -> Result<bool, StoreError> {
-        let told = event(EventKind::Updated, at, was.id, was.tenant.as_deref(), actor);
-        let changed = in_transaction!(self.db, |tx| {
-            let changed = sqlx::query(
-                "update connections
-                    set name = $2, description = $3, tags = $4, use_cases = $5, checks = $6, updated_at = $7
-                  where connection_id = $1",
-            )
-            .bind(was.id.to_string())
-            .bind(&edit.name)
-            .bind(edit.description.as_deref())
-            .bind(json(&edit.tags))
-            .bind(json(&edit.use_cases))
-            .bind(json(&edit.checks))
-            .bind(micros(at))
-            .execute(&mut *tx)
-            .await
-            .map_err(name_taken)?
-            .rows_affected();
-            if changed == 1 {
-                sqlx::query(
-                    "update credentials set renewal = $2 where connection_id = $1 and renewal <> 'refresh'",
-                )
-                .bind(was.id.to_string())
-                .bind(edit.renewal.as_str())
-                .execute(&mut *tx)
-                .await?;
-                append_event!(tx, &told);
-            }
-            changed == 1
-        });
-        self.tell(&Change::Connection(was.id));
-        Ok(changed)
-    }
-
-    /// Keeps what a check found out about the account and the use cases.
-    pub async fn keep_check(
-        &self,
-        checked: &Connection,
-        at: OffsetDateTime,
-        actor: &Actor,
-    ) -> Result<(), StoreError> {
-        let told = event(EventKind::Checked, at, checked.id, checked.tenant.as_deref(), actor);
-        in_transaction!(self.db, |tx| {
-            let changed = sqlx::query(
-                "update credentials
-                    set scopes = $3, expires_at = $4
-                  where connection_id = $1 and generation = $2",
-            )
-            .bind(checked.id.to_string())
-            .bind(checked.credential.generation)
-            .bind(checked.credential.scopes.to_string())
-            .bind(checked.credential.expires_at.map(micros))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            if changed == 1 {
-                sqlx::query(FORGET_FAILED_CHECK).bind(checked.id.to_string()).execute(&mut *tx).await?;
-                sqlx::query(
-                    "update connections set account = $2, checks = $3, last_checked_at = $4
-                      where connection_id = $1",
-                )
-                .bind(checked.id.to_string())
-                .bind(checked.account.as_ref().map(json))
-                .bind(json(&checked.checks))
-                .bind(micros(at))
-                .execute(&mut *tx)
-                .await?;
-                append_event!(tx, &told);
-            }
-        });
-        self.tell(&Change::Connection(checked.id));
-        Ok(())
-    }
-}
-
-/// A failed renewal has its next attempt; what has none is a failed check, which a good one ends.
-const FORGET_FAILED_CHECK: &str = "update credentials
-    set failure_code = null, failure_message = null, failure_since = null, failure_attempts = 0
-  where connection_id = $1 and next_attempt_at is null";
-
-impl Store {
-    /// Notes that a check could not be made, unless a renewal is failing, which says more. The credential
-    /// stays as it is.
-    pub async fn note_failed_check(
-        &self,
-        was: &Connection,
-        code: Reason,
-        message: &str,
-        at: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        on!(self.db, write, |pool| sqlx::query(
-            "update credentials
-                set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
-                    failure_attempts = failure_attempts + 1
-              where connection_id = $1 and generation = $2 and next_attempt_at is null",
-        )
-        .bind(was.id.to_string())
-        .bind(was.credential.generation)
-        .bind(code.as_str())
-        .bind(message)
-        .bind(micros(at))
-        .execute(pool)
-        .await?
-        .rows_affected());
-        self.tell(&Change::Connection(was.id));
-        Ok(())
-    }
-}
-
-pub(super) fn name_taken(error: sqlx::Error) -> StoreError {
-    match error.as_database_error() {
-        Some(e) if e.is_unique_violation() => StoreError::NameTaken,
-        _ => error.into(),
-    }
-}
-
-pub(super) const INSERT_CONNECTION: &str =
-    "insert into connections (connection_id, name, description, tenant, tags, integration, provider, base_url,
-                              method, token_kind, account, use_cases, checks, last_checked_at, created_at, updated_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)";
-
-/// Binds the columns of [`INSERT_CONNECTION`].
-macro_rules! bind_connection {
-    ($c:expr) => {{
-        let c: &$crate::domain::Connection = $c;
-        sqlx::query(INSERT_CONNECTION)
-            .bind(c.id.to_string())
-            .bind(&c.name)
-            .bind(c.description.as_deref())
-            .bind(tenant_column(c.tenant.as_deref()))
-            .bind(json(&c.tags))
-            .bind(c.integration.as_deref())
-            .bind(&c.provider)
-            .bind(c.base_url.as_str())
-            .bind(c.method.as_str())
-            .bind(c.token_kind.as_str())
-            .bind(c.account.as_ref().map(json))
-            .bind(json(&c.use_cases))
-            .bind(json(&c.checks))
-            .bind(c.last_checked_at.map(micros))
-            .bind(micros(c.created_at))
-    }};
-}
-
-impl Store {
-    /// Makes a connection with its first credential. The one way in for both methods.
-    pub async fn add_connection(
-        &self,
-        connection: &Connection,
-        credential: &crate::domain::Credential,
-        actor: &Actor,
-    ) -> Result<(), StoreError> {
-        let told = event(
-            EventKind::Connected,
-            connection.created_at,
-            connection.id,
-            connection.tenant.as_deref(),
-            actor,
-        );
-        let sealed = self.seal_tokens(connection.id, &connection.base_url, 1, credential);
-        in_transaction!(self.db, |tx| {
-            bind_connection!(connection).execute(&mut *tx).await.map_err(name_taken)?;
-            sqlx::query(
-                "insert into credentials (connection_id, generation, access_token, refresh_token, scopes, renewal,
-                                          obtained_at, expires_at, renew_at)
-                 values ($1, 1, $2, $3, $4, $5, $6, $7, $8)",
-            )
-            .bind(connection.id.to_string())
-            .bind(&sealed.access_token)
-            .bind(sealed.refresh_token.as_deref())
-            .bind(credential.scopes.to_string())
-            .bind(credential.renewal.kind().as_str())
-            .bind(micros(credential.obtained_at))
-            .bind(credential.expires_at.map(micros))
-            .bind(connection.credential.renew_at.map(micros))
-            .execute(&mut *tx)
-            .await?;
-            append_event!(tx, &told);
-        });
-        self.tell(&Change::Connection(connection.id));
-        Ok(())
     }
 }
 

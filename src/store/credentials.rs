@@ -4,6 +4,7 @@
 
 use super::{
     Store, StoreError,
+    connection_changes::account_name,
     connections::{ConnectionRow, select_connections},
     db::{in_transaction, on},
     events::{append_event, event},
@@ -118,7 +119,7 @@ impl Store {
                 sqlx::query(
                     "update connections
                         set token_kind = $2, account = $3, use_cases = $4, checks = $5,
-                            last_checked_at = $6, updated_at = $6
+                            last_checked_at = $6, updated_at = $6, account_name = $7
                       where connection_id = $1",
                 )
                 .bind(was.id.to_string())
@@ -127,6 +128,7 @@ impl Store {
                 .bind(json(&next.use_cases))
                 .bind(json(&next.checks))
                 .bind(micros(at))
+                .bind(account_name(next.account.as_ref()))
                 .execute(&mut *tx)
                 .await?;
                 append_event!(tx, &told);

@@ -6,6 +6,7 @@
 
 mod api_keys;
 mod authorizations;
+mod connection_changes;
 mod connections;
 mod credentials;
 mod db;
@@ -21,7 +22,8 @@ mod vault_canary;
 
 pub use api_keys::{ApiKey, NewApiKey};
 pub use authorizations::{Authorization, NewAuthorization};
-pub use connections::{ConnectionEdit, ConnectionFilter};
+pub use connection_changes::ConnectionEdit;
+pub use connections::ConnectionFilter;
 pub use credentials::{Held, NextCredential, RenewalFailure};
 pub use events::{LoggedEvent, Watcher};
 pub use operators::Operator;

@@ -3,16 +3,7 @@
 //! A public sentence goes out; the cause goes to the log, once. A handler answers with a [`Problem`], and
 //! the outermost layer writes its body with the request's id, also for what the framework refused.
 
-use super::state::AppState;
-use crate::{
-    connect::{ConnectError, inspect_code},
-    domain::{Action, Reason, Standing},
-    handout::HandoutError,
-    health::CheckError,
-    providers::{InspectError, UnknownInstance},
-    renewal::RenewalError,
-    store::StoreError,
-};
+use crate::domain::{Action, Reason};
 use axum::{
     body::Body,
     extract::Request,
@@ -22,13 +13,12 @@ use axum::{
 };
 use serde::Serialize;
 use std::time::Duration;
-use time::OffsetDateTime;
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 
 /// Problem details (RFC 9457), boxed because every handler's error is one.
 #[derive(Clone, Debug)]
-pub struct Problem(Box<Details>);
+pub struct Problem(pub(super) Box<Details>);
 
 /// Problem details (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -36,33 +26,33 @@ pub struct Problem(Box<Details>);
 pub struct Details {
     /// `urn:mooring:problem:<code>`.
     #[serde(rename = "type")]
-    kind: String,
-    title: &'static str,
-    status: u16,
+    pub(super) kind: String,
+    pub(super) title: &'static str,
+    pub(super) status: u16,
     /// What happened and what to do next.
-    detail: String,
+    pub(super) detail: String,
     /// Stable; programs go by this.
-    code: &'static str,
+    pub(super) code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
+    pub(super) request_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
+    pub(super) errors: Vec<FieldError>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
+    pub(super) reason: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<Action>,
+    pub(super) action: Option<Action>,
     /// The page here that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    action_url: Option<String>,
+    pub(super) action_url: Option<String>,
     /// The page at the provider that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    help_url: Option<String>,
+    pub(super) help_url: Option<String>,
     /// Which step of reaching the provider failed: `dns`, `connect`, `tls` or `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<&'static str>,
+    pub(super) step: Option<&'static str>,
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
+    pub(super) retry_after: Option<u64>,
 }
 
 /// What is wrong with one field of a request.
@@ -92,12 +82,20 @@ impl Problem {
         }))
     }
 
-    /// A field of the request is wrong.
+    /// A field of the request's body is wrong.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        let (field, message) = (field.into(), message.into());
+        Self::wrong("invalid_field", field.into(), message.into())
+    }
+
+    /// A parameter of the request's query is wrong.
+    pub fn parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::wrong("invalid_parameter", name.into(), message.into())
+    }
+
+    fn wrong(code: &'static str, field: String, message: String) -> Self {
         let detail = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail);
-        problem.0.errors = vec![FieldError { field, code: "invalid_field", message }];
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+        problem.0.errors = vec![FieldError { field, code, message }];
         problem
     }
 
@@ -119,133 +117,8 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail)
     }
 
-    /// A hand-out's errors, with the page that mends the connection.
-    pub fn of_handout(error: HandoutError, state: &AppState) -> Self {
-        match error {
-            HandoutError::NotFound => Self::not_found(),
-            HandoutError::AmbiguousName => {
-                Self::new(StatusCode::CONFLICT, "ambiguous_name", error.to_string())
-            }
-            HandoutError::ActionRequired { id, standing } => {
-                Self::action_required(standing, format!("{}/connections/{id}", state.site_url))
-            }
-            HandoutError::Unavailable { message, retry_at } => Self::unavailable(message, retry_at, state),
-            HandoutError::Store(cause) => Self::of_store(&cause),
-        }
-    }
-
-    pub fn action_required(standing: Standing, connection_page: String) -> Self {
-        let detail = "This connection cannot work before a person acts. Open action_url to mend it.";
-        let mut problem = Self::new(StatusCode::CONFLICT, "action_required", detail);
-        problem.0.reason = standing.reason;
-        problem.0.action = standing.action;
-        problem.0.action_url = Some(match standing.action {
-            Some(Action::Rotate) => format!("{connection_page}/rotate"),
-            Some(Action::Reauthorize) | None => connection_page,
-        });
-        problem
-    }
-
-    fn unavailable(message: String, retry_at: Option<OffsetDateTime>, state: &AppState) -> Self {
-        let wait = retry_at.map(|at| at - state.clock.now()).and_then(|left| left.try_into().ok());
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
-            .retry_after(wait.unwrap_or(Duration::from_secs(5)))
-    }
-
-    /// A renewal that was asked for did not come about.
-    pub fn of_renewal(error: RenewalError, page: String, standing: Standing, state: &AppState) -> Self {
-        match error {
-            RenewalError::Gone => Self::not_found(),
-            RenewalError::Stopped(reason) => {
-                Self::action_required(Standing { reason: Some(reason), ..standing }, page)
-            }
-            RenewalError::NeedsPerson => Self::new(
-                StatusCode::CONFLICT,
-                "renewal_is_manual",
-                "Nobody but a person can renew this connection. Paste a new token on its page.",
-            ),
-            RenewalError::Failed { message, next_attempt_at, .. } => {
-                Self::unavailable(message, next_attempt_at, state)
-            }
-            RenewalError::Busy | RenewalError::BrokeOff => {
-                Self::unavailable("The token is being renewed. Ask again in a moment.".into(), None, state)
-            }
-            RenewalError::Store(cause) => Self::of_store(&cause),
-        }
-    }
-
-    pub fn of_store(error: &StoreError) -> Self {
-        Self::internal(error)
-    }
-
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::of_store(&error)
-    }
-}
-
-impl From<InspectError> for Problem {
-    fn from(error: InspectError) -> Self {
-        let status = match error {
-            InspectError::Unreachable { .. } | InspectError::NotGitLab { .. } => StatusCode::BAD_GATEWAY,
-            InspectError::RateLimited { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        let mut problem = Self::new(status, inspect_code(&error), error.to_string());
-        match error {
-            InspectError::Unreachable { step, .. } => problem.0.step = Some(step),
-            InspectError::RateLimited { retry_after } => {
-                return problem.retry_after(retry_after.unwrap_or(Duration::from_secs(60)));
-            }
-            _ => {}
-        }
-        problem
-    }
-}
-
-impl From<ConnectError> for Problem {
-    fn from(error: ConnectError) -> Self {
-        let (code, detail) = (error.code(), error.to_string());
-        let status = match &error {
-            ConnectError::NameTaken(_)
-            | ConnectError::Instance(UnknownInstance::Gone(_) | UnknownInstance::Moved(_))
-            | ConnectError::DifferentAccount { .. }
-            | ConnectError::MadeByOAuth
-            | ConnectError::MadeByAccessToken
-            | ConnectError::ChangedMeanwhile => StatusCode::CONFLICT,
-            ConnectError::Gone => StatusCode::NOT_FOUND,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        match error {
-            ConnectError::Field { field, message } => Self::field(field, message),
-            ConnectError::Inspect(error) => error.into(),
-            ConnectError::Store(error) => error.into(),
-            ConnectError::InsufficientScope { mend_at, .. }
-            | ConnectError::InsufficientRole { mend_at, .. } => {
-                let mut problem = Self::new(status, code, detail);
-                problem.0.help_url = Some(mend_at);
-                problem
-            }
-            _ => Self::new(status, code, detail),
-        }
-    }
-}
-
-impl From<CheckError> for Problem {
-    fn from(error: CheckError) -> Self {
-        match error {
-            CheckError::Gone => Self::not_found(),
-            CheckError::Instance(e) => {
-                Self::new(StatusCode::CONFLICT, "integration_misconfigured", e.to_string())
-            }
-            CheckError::Inspect(e) => e.into(),
-            CheckError::Store(e) => e.into(),
-        }
     }
 }
 

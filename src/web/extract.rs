@@ -134,25 +134,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         // No text of ours holds a null character, and PostgreSQL refuses to compare with one.
         if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(wrong_parameter("The query must not hold a null character."));
+            return Err(Problem::parameter("", "The query must not hold a null character."));
         }
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|e| wrong_parameter(&named(&e.body_text())))
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|e| wrong_parameter(&e.body_text()))
     }
 }
 
-fn wrong_parameter(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", detail)
-}
-
 /// Of `Failed to deserialize query string: limit: invalid digit`, which parameter it is and what it wants.
-fn named(message: &str) -> String {
+fn wrong_parameter(message: &str) -> Problem {
     let told = message.split_once(": ").map_or(message, |(_, told)| told);
     match told.split_once(": ").filter(|(name, _)| is_plain(name)) {
-        Some((name, told)) => format!("{name}: {}", what_is_wanted(told)),
-        None => what_is_wanted(told),
+        Some((name, told)) => Problem::parameter(name, what_is_wanted(told)),
+        None => Problem::parameter(field_in(told).unwrap_or_default(), what_is_wanted(told)),
     }
 }
 

@@ -8,6 +8,7 @@ mod extract;
 mod headers;
 mod health;
 mod pages;
+mod refusals;
 mod session;
 mod state;
 

@@ -62,8 +62,7 @@ impl std::fmt::Debug for StoredSessions {
 impl SessionStore for StoredSessions {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
         for _ in 0..3 {
-            let made =
-                self.store.create_session(&key(&record.id), &encode(record)?, self.ends()).await;
+            let made = self.store.create_session(&key(&record.id), &encode(record)?, self.ends()).await;
             if made.map_err(broken)? {
                 return Ok(());
             }

@@ -225,7 +225,11 @@ pub(super) async fn edit_connection(
         tags: change.tags.map_or_else(|| was.tags.clone(), |tags| tags.0),
         use_cases: change.use_cases.unwrap_or_else(|| was.use_cases.clone()),
     };
+    let asks_more = fields.use_cases.iter().any(|id| !was.use_cases.contains(id));
     state.connect.edit(&was, fields, change.renewal, &actor(&caller)).await?;
+    if asks_more && let Err(error) = state.health.check(was.id, &actor(&caller)).await {
+        tracing::info!(connection = %was.id, %error, "new use cases could not be checked yet");
+    }
     let changed = state.store.connection(was.id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(ConnectionView::of(changed, &state)))
 }

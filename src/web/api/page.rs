@@ -32,12 +32,12 @@ impl PageQuery {
         if (1..=MOST).contains(&limit) {
             Ok(limit)
         } else {
-            Err(Problem::field("limit", "Give a number from 1 to 200."))
+            Err(Problem::parameter("limit", "Give a number from 1 to 200."))
         }
     }
 
     pub(super) fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
-        let wrong = |_| Problem::field("cursor", "Use the next_cursor of the page before, unchanged.");
+        let wrong = |_| Problem::parameter("cursor", "Use the next_cursor of the page before, unchanged.");
         self.cursor.as_deref().map(|text| T::from_str(text).map_err(wrong)).transpose()
     }
 }

@@ -94,7 +94,7 @@ pub(super) async fn get_token(
     let caller = key.may(Permission::TokensRead)?;
     let min_ttl = query.min_ttl.unwrap_or(60);
     if !(0..=LONGEST_TTL).contains(&min_ttl) {
-        return Err(Problem::field("min_ttl", "Give a number of seconds from 0 to a year."));
+        return Err(Problem::parameter("min_ttl", "Give a number of seconds from 0 to a year."));
     }
     let ask = Ask {
         reference: &reference,

@@ -4,6 +4,8 @@
 
 pub(crate) mod app;
 pub(crate) mod browser;
+pub(crate) mod database;
+pub(crate) mod flow;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod request;

@@ -1,0 +1,142 @@
+//! What each error of a verb becomes on the outside: its status, its code and what to do next.
+
+use super::{error::Problem, state::AppState};
+use crate::{
+    connect::{ConnectError, inspect_code},
+    domain::{Action, Standing},
+    handout::HandoutError,
+    health::CheckError,
+    providers::{InspectError, UnknownInstance},
+    renewal::RenewalError,
+    store::StoreError,
+};
+use axum::http::StatusCode;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+impl Problem {
+    /// A hand-out's errors, with the page that mends the connection.
+    pub fn of_handout(error: HandoutError, state: &AppState) -> Self {
+        match error {
+            HandoutError::NotFound => Self::not_found(),
+            HandoutError::AmbiguousName => {
+                Self::new(StatusCode::CONFLICT, "ambiguous_name", error.to_string())
+            }
+            HandoutError::ActionRequired { id, standing } => {
+                Self::action_required(standing, format!("{}/connections/{id}", state.site_url))
+            }
+            HandoutError::Unavailable { message, retry_at } => Self::unavailable(message, retry_at, state),
+            HandoutError::Store(cause) => Self::of_store(&cause),
+        }
+    }
+
+    pub fn action_required(standing: Standing, connection_page: String) -> Self {
+        let detail = "This connection cannot work before a person acts. Open action_url to mend it.";
+        let mut problem = Self::new(StatusCode::CONFLICT, "action_required", detail);
+        problem.0.reason = standing.reason;
+        problem.0.action = standing.action;
+        problem.0.action_url = Some(match standing.action {
+            Some(Action::Rotate) => format!("{connection_page}/rotate"),
+            Some(Action::Reauthorize) | None => connection_page,
+        });
+        problem
+    }
+
+    fn unavailable(message: String, retry_at: Option<OffsetDateTime>, state: &AppState) -> Self {
+        let wait = retry_at.map(|at| at - state.clock.now()).and_then(|left| left.try_into().ok());
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
+            .retry_after(wait.unwrap_or(Duration::from_secs(5)))
+    }
+
+    /// A renewal that was asked for did not come about.
+    pub fn of_renewal(error: RenewalError, page: String, standing: Standing, state: &AppState) -> Self {
+        match error {
+            RenewalError::Gone => Self::not_found(),
+            RenewalError::Stopped(reason) => {
+                Self::action_required(Standing { reason: Some(reason), ..standing }, page)
+            }
+            RenewalError::NeedsPerson => Self::new(
+                StatusCode::CONFLICT,
+                "renewal_is_manual",
+                "Nobody but a person can renew this connection. Paste a new token on its page.",
+            ),
+            RenewalError::Failed { message, next_attempt_at, .. } => {
+                Self::unavailable(message, next_attempt_at, state)
+            }
+            RenewalError::Busy | RenewalError::BrokeOff => {
+                Self::unavailable("The token is being renewed. Ask again in a moment.".into(), None, state)
+            }
+            RenewalError::Store(cause) => Self::of_store(&cause),
+        }
+    }
+
+    pub fn of_store(error: &StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::of_store(&error)
+    }
+}
+
+impl From<InspectError> for Problem {
+    fn from(error: InspectError) -> Self {
+        let status = match error {
+            InspectError::Unreachable { .. } | InspectError::NotGitLab { .. } => StatusCode::BAD_GATEWAY,
+            InspectError::RateLimited { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut problem = Self::new(status, inspect_code(&error), error.to_string());
+        match error {
+            InspectError::Unreachable { step, .. } => problem.0.step = Some(step),
+            InspectError::RateLimited { retry_after } => {
+                return problem.retry_after(retry_after.unwrap_or(Duration::from_secs(60)));
+            }
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl From<ConnectError> for Problem {
+    fn from(error: ConnectError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        let status = match &error {
+            ConnectError::NameTaken(_)
+            | ConnectError::Instance(UnknownInstance::Gone(_) | UnknownInstance::Moved(_))
+            | ConnectError::DifferentAccount { .. }
+            | ConnectError::MadeByOAuth
+            | ConnectError::MadeByAccessToken
+            | ConnectError::ChangedMeanwhile => StatusCode::CONFLICT,
+            ConnectError::Gone => StatusCode::NOT_FOUND,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        match error {
+            ConnectError::Field { field, message } => Self::field(field, message),
+            ConnectError::Inspect(error) => error.into(),
+            ConnectError::Store(error) => error.into(),
+            ConnectError::InsufficientScope { mend_at, .. }
+            | ConnectError::InsufficientRole { mend_at, .. } => {
+                let mut problem = Self::new(status, code, detail);
+                problem.0.help_url = Some(mend_at);
+                problem
+            }
+            _ => Self::new(status, code, detail),
+        }
+    }
+}
+
+impl From<CheckError> for Problem {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Gone => Self::not_found(),
+            CheckError::Instance(e) => {
+                Self::new(StatusCode::CONFLICT, "integration_misconfigured", e.to_string())
+            }
+            CheckError::Inspect(e) => e.into(),
+            CheckError::Store(e) => e.into(),
+        }
+    }
+}
