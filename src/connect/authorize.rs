@@ -167,23 +167,27 @@ impl Connect {
         if found.consumed_at.is_some() {
             return self.outcome_of(&state).await;
         }
-        let Some(code_verifier) = self.store.consume_authorization(&state, &found, self.clock.now()).await?
-        else {
-            return self.outcome_of(&state).await;
-        };
         let (connect, key) = (self.clone(), state.clone());
+        // Consumed inside the task: a browser that goes away in between would leave it used and unfinished.
         let work = async move {
+            let now = connect.clock.now();
+            let Some(code_verifier) = connect.store.consume_authorization(&key, &found, now).await? else {
+                return Ok(None);
+            };
             let outcome = connect.outcome(callback, &found, code_verifier, &actor).await;
             connect.note_failure(&found, &outcome, &actor).await;
             connect.keep_outcome(&key, &outcome).await;
-            outcome
+            Ok::<_, ConnectError>(Some(outcome))
         };
-        if let Ok(outcome) = self.tracker.spawn(work).await {
+        let Ok(done) = self.tracker.spawn(work).await else {
+            let outcome = Outcome::failed(code::BROKE_OFF, BROKE_OFF);
+            self.keep_outcome(&state, &outcome).await;
             return Ok(outcome);
+        };
+        match done? {
+            Some(outcome) => Ok(outcome),
+            None => self.outcome_of(&state).await,
         }
-        let outcome = Outcome::failed(code::BROKE_OFF, BROKE_OFF);
-        self.keep_outcome(&state, &outcome).await;
-        Ok(outcome)
     }
 
     /// Consumes an authorization whose answer came from a stranger. Its own browser is told if it still comes.
