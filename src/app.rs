@@ -25,8 +25,8 @@ const RECOVERY_EVERY: Duration = Duration::from_secs(30);
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(2);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// A flight may take two calls and a commit; what is on the wire is not cut off before.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// As long as a lease: a flight may take two calls and a commit, and what is on the wire is not cut off.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A running Mooring.
 pub struct App {
@@ -84,7 +84,9 @@ impl App {
             store: state.store.clone(),
             renewals: state.renewals.clone(),
             clock: state.clock.clone(),
+            stop: self.stop.clone(),
         };
+        state.store.drop_leases_of_predecessor().await?;
         let disconnect = state.disconnect.clone();
         let stop = || self.stop.clone();
         self.tracker.spawn(repeat("change feed", feed::PERIOD, stop(), async move || feed.try_once().await));

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 /// How often to look.
 pub const PERIOD: Duration = Duration::from_millis(300);
 /// How far back a look goes.
-const STRETCH: i64 = 300;
+const STRETCH: i64 = 500;
 
 pub struct Feed {
     store: Store,
@@ -19,22 +19,21 @@ pub struct Feed {
 }
 
 struct Told {
-    start: i64,
     last: i64,
     seen: BTreeSet<i64>,
 }
 
 impl Feed {
-    /// Begins after what is in the log already: nothing is remembered yet that it could make stale.
+    /// Begins near the end of the log. To tell of an old change again does no harm.
     pub async fn begin(store: Store) -> Result<Self, StoreError> {
-        let start = store.last_event().await?;
-        Ok(Self { store, told: Mutex::new(Told { start, last: start, seen: BTreeSet::new() }) })
+        let last = store.last_event().await?;
+        Ok(Self { store, told: Mutex::new(Told { last, seen: BTreeSet::new() }) })
     }
 
     /// Tells the watchers here what changed since the last look.
     pub async fn try_once(&self) -> Result<(), StoreError> {
         let mut told = self.told.lock().await;
-        let after = told.start.max(told.last - STRETCH);
+        let after = told.last - STRETCH;
         for (seq, change) in self.store.changes_after(after).await? {
             told.last = told.last.max(seq);
             if told.seen.insert(seq)

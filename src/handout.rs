@@ -186,12 +186,14 @@ pub async fn find_id(
     }
 }
 
-/// A margin that a fresh token of this connection can meet. Asking for more than its whole life must not
-/// renew it at every request: each renewal kills the token that others hold.
+/// A margin that a fresh token of this connection can meet. Asking for nearly its whole life, or more, must
+/// not renew it at every request: each renewal kills the token that others hold.
 fn attainable(held: &Held, wanted: Duration) -> Duration {
     let facts = &held.connection.credential;
     match facts.expires_at.map(|end| end - facts.obtained_at) {
-        Some(life) if facts.renewal.renews_itself() && wanted >= life => life / 2,
+        Some(life) if facts.renewal.renews_itself() && wanted > life - Duration::MINUTE.min(life / 10) => {
+            life / 2
+        }
         _ => wanted,
     }
 }

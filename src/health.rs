@@ -29,7 +29,13 @@ pub enum CheckError {
     #[error(transparent)]
     Inspect(InspectError),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Arc<StoreError>),
+}
+
+impl From<StoreError> for CheckError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
 }
 
 impl Health {
@@ -38,6 +44,8 @@ impl Health {
         match self.renewals.renew(id, Need::Lasts(Duration::ZERO), RenewalCause::HandOut).await {
             Ok(held) => self.look(&held, actor).await,
             Err(RenewalError::Gone) => Err(CheckError::Gone),
+            Err(RenewalError::Store(error)) => Err(CheckError::Store(error)),
+            // What stands in the way is kept with the connection, and its status says so.
             Err(_) => self.as_kept(id).await,
         }
     }

@@ -38,6 +38,9 @@ pub const ANSWER_LIMIT: usize = 256 * 1024;
 /// A limit for [`Outbound::send_with_limit`] that fits a page of a hundred projects, in bytes.
 pub const LIST_LIMIT: usize = 4 * 1024 * 1024;
 
+/// How long a whole call may take, to the last byte of the answer, unless [`Options::total`] says otherwise.
+pub const CALL_LIMIT: Duration = Duration::from_secs(30);
+
 /// Idle connections close before any common server closes them (5 s), so that a request which must not be
 /// sent twice does not meet a connection that is just going away.
 const IDLE: Duration = Duration::from_secs(4);
@@ -56,11 +59,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            total: Duration::from_secs(30),
-            lookup: Arc::new(SystemLookup),
-        }
+        Self { connect: Duration::from_secs(5), total: CALL_LIMIT, lookup: Arc::new(SystemLookup) }
     }
 }
 

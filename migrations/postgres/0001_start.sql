@@ -46,6 +46,7 @@ create table credentials (
     failure_message text,
     failure_since bigint,
     failure_attempts bigint not null default 0,
+    rejections bigint not null default 0,
     next_attempt_at bigint,
     lease_holder text,
     lease_until bigint,

@@ -46,6 +46,7 @@ create table credentials (
     failure_message text,
     failure_since integer,
     failure_attempts integer not null default 0,
+    rejections integer not null default 0,
     next_attempt_at integer,
     lease_holder text,
     lease_until integer,

@@ -84,6 +84,7 @@ impl Connect {
             last_renewed_at: None,
             stopped: None,
             failure: None,
+            rejections: 0,
         }
     }
 

@@ -110,6 +110,8 @@ pub struct CredentialFacts {
     /// The provider said no and meant it: nothing but a person's act brings it back.
     pub stopped: Option<Reason>,
     pub failure: Option<Failure>,
+    /// How often the provider rejected this credential since it last took it.
+    pub rejections: i64,
 }
 
 /// A status with its reason and what to do about it.
@@ -154,7 +156,8 @@ impl Connection {
     }
 
     fn unmet(&self) -> Option<Reason> {
-        let found = |outcome| self.checks.iter().any(|check| check.outcome == outcome);
+        let asked = || self.checks.iter().filter(|check| self.use_cases.contains(&check.use_case));
+        let found = |outcome| asked().any(|check| check.outcome == outcome);
         if found(CheckOutcome::InsufficientScope) {
             return Some(Reason::InsufficientScope);
         }
@@ -195,6 +198,7 @@ mod tests {
                 last_renewed_at: None,
                 stopped: None,
                 failure: None,
+                rejections: 0,
             },
             last_checked_at: None,
             last_used_at: None,
@@ -253,6 +257,7 @@ mod tests {
     #[test]
     fn a_lost_scope_degrades_and_names_the_remedy() {
         let mut c = pasted(None);
+        c.use_cases = vec!["code-review".into()];
         c.checks = vec![UseCaseCheck {
             use_case: "code-review".into(),
             outcome: CheckOutcome::InsufficientScope,

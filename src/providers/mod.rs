@@ -22,6 +22,9 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
+/// The longest that one call of a provider takes.
+pub const CALL_LIMIT: std::time::Duration = crate::outbound::CALL_LIMIT;
+
 /// What a token turned out to be.
 #[derive(Clone, Debug)]
 pub struct Inspection {

@@ -7,20 +7,26 @@ use super::{
     schedule,
 };
 use crate::{
-    domain::{Clock, Connection, ConnectionId, Credential, Reason, RenewalId, Tending, credential::lasts},
-    providers::{InspectError, Instances, Provider, RenewError},
+    domain::{
+        Actor, Clock, Connection, ConnectionId, Credential, Reason, RenewalId, Tending, credential::lasts,
+    },
+    providers::{CALL_LIMIT, InspectError, Instances, Provider, RenewError, UnknownInstance},
     store::{GivenUp, Held, NextCredential, RenewalCause, RenewalOutcome, Store, StoreError},
 };
-use std::{sync::Arc, time::Duration as StdDuration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration as StdDuration,
+};
 use time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
-/// The longest that one call of a provider takes: the total time limit of `outbound`.
-const PROVIDER_CALL: StdDuration = StdDuration::from_secs(30);
 /// Two calls (the second is the one careful retry), a minute to commit, and a margin.
 const LEASE: StdDuration = StdDuration::from_secs(2 * 30 + 60 + 30);
-const _: () = assert!(LEASE.as_secs() > 2 * PROVIDER_CALL.as_secs() + 60, "rule 6");
+const _: () = assert!(LEASE.as_secs() > 2 * CALL_LIMIT.as_secs() + 60, "rule 6");
 
 /// How long a flight waits for another process that renews, and how often it looks.
 const WAIT_FOR_OTHERS: StdDuration = StdDuration::from_secs(45);
@@ -42,6 +48,22 @@ pub enum Need {
     NotDue,
 }
 
+/// Counts a caller for as long as it waits, also when it hangs up.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Renews credentials. Clones share the flights.
 #[derive(Clone)]
 pub struct Renewals {
@@ -53,7 +75,26 @@ pub struct Renewals {
     pub(super) spool: Spool,
     /// Names this process in leases.
     holder: Arc<str>,
-    flights: Flights<ConnectionId, Result<Arc<Held>, RenewalError>>,
+    flights: Flights<ConnectionId, Result<Landed, RenewalError>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What a flight brought.
+#[derive(Clone)]
+struct Landed {
+    held: Arc<Held>,
+    /// Whether the provider was asked about it in this flight: asking once more would tell nothing new.
+    asked: bool,
+}
+
+impl Landed {
+    fn asked(held: Held) -> Self {
+        Self { held: Arc::new(held), asked: true }
+    }
+
+    fn as_kept(held: Held) -> Self {
+        Self { held: Arc::new(held), asked: false }
+    }
 }
 
 impl Renewals {
@@ -65,30 +106,47 @@ impl Renewals {
         tracker: TaskTracker,
     ) -> Self {
         let holder = RenewalId::fresh().to_string().into();
-        Self { store, provider, instances, clock, tending, spool, holder, flights: Flights::new(tracker) }
+        Self {
+            store,
+            provider,
+            instances,
+            clock,
+            tending,
+            spool,
+            holder,
+            flights: Flights::new(tracker),
+            waiting: Arc::default(),
+        }
     }
 
     /// Sees to it that the need is met, by renewing if it must. Callers at the same time share one flight;
-    /// one that joined a flight for a lesser need starts its own after it.
+    /// one that joined a flight for a lesser need starts its own after it, unless the provider was asked.
     pub async fn renew(
         &self,
         id: ConnectionId,
         need: Need,
         cause: RenewalCause,
     ) -> Result<Arc<Held>, RenewalError> {
+        let _waiting = Waiting::begin(&self.waiting);
         loop {
             let engine = self.clone();
             let boarding = self.flights.board(id, move || async move { engine.fly(id, need, cause).await });
-            match boarding {
-                Boarding::Started(flight) => return flight.await.unwrap_or(Err(RenewalError::BrokeOff)),
-                Boarding::Joined(flight) => match flight.await.unwrap_or(Err(RenewalError::BrokeOff)) {
-                    Ok(held) if !self.meets(&held, need) => {}
-                    // The worker does not wait for another process; a caller does.
-                    Err(RenewalError::Busy) if cause != RenewalCause::Due => {}
-                    landed => return landed,
-                },
+            let (joined, flight) = match boarding {
+                Boarding::Started(flight) => (false, flight),
+                Boarding::Joined(flight) => (true, flight),
+            };
+            match flight.await.unwrap_or(Err(RenewalError::BrokeOff)) {
+                Ok(landed) if joined && !landed.asked && !self.meets(&landed.held, need) => {}
+                // The worker does not wait for another process; a caller does.
+                Err(RenewalError::Busy) if joined && cause != RenewalCause::Due => {}
+                landed => return landed.map(|l| l.held),
             }
         }
+    }
+
+    /// How many callers wait for a flight now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     fn meets(&self, held: &Held, need: Need) -> bool {
@@ -100,23 +158,18 @@ impl Renewals {
         }
     }
 
-    async fn fly(
-        &self,
-        id: ConnectionId,
-        need: Need,
-        cause: RenewalCause,
-    ) -> Result<Arc<Held>, RenewalError> {
+    async fn fly(&self, id: ConnectionId, need: Need, cause: RenewalCause) -> Result<Landed, RenewalError> {
         let patience = Instant::now() + WAIT_FOR_OTHERS;
         let mut proven_refused = None;
         loop {
             let held = self.read(id).await?;
             if self.meets(&held, need) {
-                return Ok(Arc::new(held));
+                return Ok(Landed::as_kept(held));
             }
             let generation = held.connection.credential.generation;
             if cause == RenewalCause::Refused && proven_refused != Some(generation) {
                 if self.still_works(&held).await? {
-                    return Ok(Arc::new(held));
+                    return Ok(Landed::asked(held));
                 }
                 proven_refused = Some(generation);
             }
@@ -164,52 +217,57 @@ impl Renewals {
     /// Asks the provider about a token that a caller saw refused. A dead token that nobody can renew stops
     /// its connection here, so that the provider is not asked about it again.
     async fn still_works(&self, held: &Held) -> Result<bool, RenewalError> {
-        if let Some(reason) = held.connection.credential.stopped {
+        let facts = &held.connection.credential;
+        if let Some(reason) = facts.stopped {
             return Err(RenewalError::Stopped(reason));
         }
-        let instance = self.instances.of(&held.connection).map_err(|e| RenewalError::Failed {
-            reason: Reason::IntegrationMisconfigured,
-            message: e.to_string(),
-            next_attempt_at: None,
-        })?;
-        let mut pauses = ASK_AGAIN_AFTER.iter();
-        loop {
-            let reason = match self.provider.api().probe(&instance, &held.credential.access_token).await {
-                Ok(()) => return Ok(true),
-                Err(InspectError::TokenExpired) => Reason::TokenExpired,
-                Err(InspectError::TokenRevoked | InspectError::TokenInvalid { .. }) => Reason::TokenRevoked,
-                Err(error) => return Err(cannot_ask(&error)),
-            };
-            let young = self.clock.now() - held.credential.obtained_at < YOUNG;
-            match pauses.next().filter(|_| young) {
-                Some(pause) => sleep(*pause).await,
-                None if held.connection.credential.renewal.renews_itself() => return Ok(false),
-                None => {
-                    let actor = crate::domain::Actor::Mooring;
-                    self.store.stop(&held.connection, reason, self.clock.now(), &actor).await?;
-                    return Err(RenewalError::Stopped(reason));
-                }
-            }
+        let Some(reason) = self.refusal(held).await? else { return Ok(true) };
+        if facts.renewal.renews_itself() {
+            return Ok(false);
         }
+        self.store.stop(&held.connection, reason, self.clock.now(), &Actor::Mooring).await?;
+        Err(RenewalError::Stopped(reason))
     }
 
-    /// Rule 2 again: what was read before the lease may be old by now.
+    /// Why the provider refuses a token; `None` if it does not. A young token, and a 401 that does not say
+    /// why, are asked about again before that is believed.
+    async fn refusal(&self, held: &Held) -> Result<Option<Reason>, RenewalError> {
+        let instance = self.instances.of(&held.connection).map_err(|e| misconfigured(&e))?;
+        let young = self.clock.now() - held.credential.obtained_at < YOUNG;
+        for pause in ASK_AGAIN_AFTER.map(Some).into_iter().chain([None]) {
+            let (reason, says_why) =
+                match self.provider.api().probe(&instance, &held.credential.access_token).await {
+                    Ok(()) => return Ok(None),
+                    Err(InspectError::TokenExpired) => (Reason::TokenExpired, true),
+                    Err(InspectError::TokenRevoked) => (Reason::TokenRevoked, true),
+                    Err(InspectError::TokenInvalid { .. }) => (Reason::TokenRevoked, false),
+                    Err(error) => return Err(cannot_ask(&error)),
+                };
+            let first = pause == Some(ASK_AGAIN_AFTER[0]);
+            match pause.filter(|_| young || (first && !says_why)) {
+                Some(pause) => sleep(pause).await,
+                None => return Ok(Some(reason)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rule 2 again: what was read before the lease may be old by now. And what a crash left open comes first.
     async fn renew_under_lease(
         &self,
         id: ConnectionId,
         need: Need,
         cause: RenewalCause,
-    ) -> Result<Arc<Held>, RenewalError> {
+    ) -> Result<Landed, RenewalError> {
+        self.recover_one(id).await?;
         let held = self.read(id).await?;
         if self.meets(&held, need) {
-            return Ok(Arc::new(held));
+            return Ok(Landed::as_kept(held));
         }
         self.may_renew(&held.connection, cause)?;
         let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
-        match self.ask(&held, attempt).await {
-            Ok(next) => self.commit(held, attempt, next).await,
-            Err(failed) => Err(failed),
-        }
+        let next = self.ask(&held, attempt).await?;
+        self.commit(held, attempt, next).await.map(Landed::asked)
     }
 
     /// Asks the provider, and once more if the first request went out without an answer. A second rotation
@@ -247,7 +305,10 @@ impl Renewals {
         after_doubt: bool,
     ) -> RenewalError {
         let now = self.clock.now();
-        let (outcome, noted) = failure::consequence(error, connection, after_doubt, now, rand::random());
+        let in_doubt = after_doubt || self.store.is_in_doubt(connection, attempt).await.unwrap_or(false);
+        let (outcome, noted) = failure::consequence(error, connection, in_doubt, now, rand::random());
+        // What the second call said does not take back the doubt that the first one left.
+        let outcome = if after_doubt { RenewalOutcome::Uncertain } else { outcome };
         tracing::warn!(connection = %connection.id, outcome = %outcome, message = noted.message, "a renewal failed");
         if let Err(e) = self.store.fail_renewal(connection, attempt, outcome, &noted, now).await {
             tracing::error!(connection = %connection.id, error = %e, "a failed renewal could not be noted");
@@ -268,7 +329,7 @@ impl Renewals {
         held: Held,
         attempt: RenewalId,
         next: Credential,
-    ) -> Result<Arc<Held>, RenewalError> {
+    ) -> Result<Held, RenewalError> {
         let next_credential =
             NextCredential { credential: &next, renew_at: self.tending.renew_at(&next, rand::random()) };
         let mut failures = 0;
@@ -290,7 +351,7 @@ impl Renewals {
             self.give_up_grant(&held.connection, &next).await?;
         }
         self.forget_spooled(attempt);
-        current.map(Arc::new).ok_or(RenewalError::Gone)
+        current.ok_or(RenewalError::Gone)
     }
 
     /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.
@@ -312,6 +373,14 @@ impl Renewals {
         if let Err(e) = self.store.release_lease(id, &self.holder).await {
             tracing::warn!(connection = %id, error = %e, "a lease could not be given back; it ends by itself");
         }
+    }
+}
+
+fn misconfigured(error: &UnknownInstance) -> RenewalError {
+    RenewalError::Failed {
+        reason: Reason::IntegrationMisconfigured,
+        message: error.to_string(),
+        next_attempt_at: None,
     }
 }
 

@@ -3,13 +3,14 @@
 
 use super::{RenewalError, Renewals};
 use crate::{
-    domain::{Connection, RenewalId},
+    domain::{Connection, ConnectionId, RenewalId},
     providers::KeepAnswer,
-    store::{Store, StoreError, UnfinishedRenewal},
+    store::{RenewalOutcome, StoreError, UnfinishedRenewal},
 };
 use async_trait::async_trait;
 use std::time::Duration;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 /// How long the database may take to keep an answer before the spool has it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +27,7 @@ impl KeepAnswer for Journal<'_> {
     async fn keep(&self, answer: &[u8]) {
         let sealed = self.renewals.store.seal_answer(self.connection, self.attempt, answer);
         let kept = timeout(PATIENCE, self.renewals.store.keep_answer(self.attempt, &sealed)).await;
+        // `Ok(false)`: the connection ended meanwhile. Its grant is given up once the answer is read.
         if matches!(kept, Ok(Ok(_))) {
             return;
         }
@@ -42,38 +44,52 @@ impl KeepAnswer for Journal<'_> {
 }
 
 impl Renewals {
-    /// Replays answers that were kept but not understood before a crash, and says how many were there.
+    /// Closes what a crash left open: replays answers that had come, and notes those that never did. Says
+    /// how many attempts there were.
     pub async fn recover(&self) -> Result<usize, StoreError> {
-        self.empty_spool(&self.store).await?;
-        let unfinished = self.store.unfinished_renewals().await?;
+        self.empty_spool().await?;
+        let unfinished = self.store.unfinished_renewals(None).await?;
         for one in &unfinished {
             if let Err(error) = self.replay(one).await {
-                tracing::warn!(connection = %one.connection, %error, "a kept answer could not be replayed");
+                tracing::error!(connection = %one.connection, %error, "an attempt from before a crash stays open");
             }
         }
         Ok(unfinished.len())
     }
 
-    async fn empty_spool(&self, store: &Store) -> Result<(), StoreError> {
+    /// The same for one connection, under its lease, before anything new is sent.
+    pub(super) async fn recover_one(&self, id: ConnectionId) -> Result<(), RenewalError> {
+        for one in self.store.unfinished_renewals(Some(id)).await? {
+            self.replay(&one).await?;
+        }
+        Ok(())
+    }
+
+    async fn empty_spool(&self) -> Result<(), StoreError> {
         for (attempt, sealed) in self.spool.waiting()? {
-            store.keep_answer(attempt, &sealed).await?;
+            self.store.keep_answer(attempt, &sealed).await?;
             self.spool.forget(attempt)?;
         }
         Ok(())
     }
 
-    /// The fence decides: an answer for an older generation changes nothing.
+    /// The fence decides: an answer for an older generation changes nothing. An answer that does not open
+    /// is left for a process that has its key.
     async fn replay(&self, one: &UnfinishedRenewal) -> Result<(), RenewalError> {
         let held = self.read(one.connection).await?;
-        let fits = held.connection.credential.generation == one.generation;
-        let answer = self.store.open_answer(&held.connection, one).ok().filter(|_| fits);
-        let next = answer.and_then(|raw| self.provider.read_renewal(&held.credential, &raw, one.started_at));
-        match next {
+        let now = self.clock.now();
+        if held.connection.credential.generation != one.generation {
+            return Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, now).await?);
+        }
+        let answer = self.store.open_answer(&held.connection, one)?;
+        let read =
+            |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
+        match answer.and_then(read) {
             Some(next) => {
                 tracing::info!(connection = %one.connection, "an answer from before a crash is replayed");
                 self.commit(held, one.id, next).await.map(drop)
             }
-            None => Ok(self.store.give_up_renewal(one.id, self.clock.now()).await?),
+            None => Ok(self.store.close_renewal(one.id, RenewalOutcome::Uncertain, now).await?),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Work in the background: try once, and do so forever. Tests call `try_once`.
 
-use super::{Need, Renewals};
+use super::{Need, RenewalError, Renewals};
 use crate::{
     domain::Clock,
     store::{RenewalCause, Store, StoreError},
@@ -20,6 +20,8 @@ pub struct Worker {
     pub store: Store,
     pub renewals: Renewals,
     pub clock: Clock,
+    /// Once cancelled nothing more is begun; what is on the wire is finished.
+    pub stop: CancellationToken,
 }
 
 impl Worker {
@@ -28,9 +30,16 @@ impl Worker {
         let due = self.store.due_for_renewal(self.clock.now(), BATCH).await?;
         let looked_at = due.len();
         stream::iter(due)
+            .take_until(self.stop.cancelled())
             .for_each_concurrent(AT_ONCE, |id| async move {
-                if let Err(error) = self.renewals.renew(id, Need::NotDue, RenewalCause::Due).await {
-                    tracing::debug!(connection = %id, %error, "a due renewal did not come about");
+                match self.renewals.renew(id, Need::NotDue, RenewalCause::Due).await {
+                    Ok(_) => {}
+                    Err(error @ RenewalError::Store(_)) => {
+                        tracing::error!(connection = %id, %error, "a due renewal could not be begun");
+                    }
+                    Err(error) => {
+                        tracing::debug!(connection = %id, %error, "a due renewal did not come about")
+                    }
                 }
             })
             .await;

@@ -2,7 +2,7 @@
 
 use super::{
     Store, StoreError,
-    db::{in_transaction, on},
+    db::in_transaction,
     events::{append_event, event},
     rows::{json, micros, tenant_column},
 };
@@ -66,18 +66,33 @@ impl Store {
         Ok(changed)
     }
 
-    /// Keeps what a check found out about the account and the use cases.
+    /// Keeps what a check found out about the account and the use cases. A token that only a person renews
+    /// and that works after all is taken back.
     pub async fn keep_check(
         &self,
         checked: &Connection,
         at: OffsetDateTime,
         actor: &Actor,
     ) -> Result<(), StoreError> {
-        let told = event(EventKind::Checked, at, checked.id, checked.tenant.as_deref(), actor);
+        let taken_back =
+            checked.credential.stopped.is_some() && checked.credential.renewal == RenewalKind::Manual;
+        let kind = if taken_back { EventKind::Recovered } else { EventKind::Checked };
+        let told = event(kind, at, checked.id, checked.tenant.as_deref(), actor);
         in_transaction!(self.db, |tx| {
+            sqlx::query(
+                "update connections set account = $2, checks = $3, last_checked_at = $4, account_name = $5
+                  where connection_id = $1",
+            )
+            .bind(checked.id.to_string())
+            .bind(checked.account.as_ref().map(json))
+            .bind(json(&checked.checks))
+            .bind(micros(at))
+            .bind(account_name(checked.account.as_ref()))
+            .execute(&mut *tx)
+            .await?;
             let changed = sqlx::query(
                 "update credentials
-                    set scopes = $3, expires_at = $4
+                    set scopes = $3, expires_at = $4, stopped = case when renewal = 'manual' then null else stopped end
                   where connection_id = $1 and generation = $2",
             )
             .bind(checked.id.to_string())
@@ -87,21 +102,11 @@ impl Store {
             .execute(&mut *tx)
             .await?
             .rows_affected();
-            if changed == 1 {
-                sqlx::query(FORGET_FAILED_CHECK).bind(checked.id.to_string()).execute(&mut *tx).await?;
-                sqlx::query(
-                    "update connections set account = $2, checks = $3, last_checked_at = $4, account_name = $5
-                      where connection_id = $1",
-                )
-                .bind(checked.id.to_string())
-                .bind(checked.account.as_ref().map(json))
-                .bind(json(&checked.checks))
-                .bind(micros(at))
-                .bind(account_name(checked.account.as_ref()))
-                .execute(&mut *tx)
-                .await?;
-                append_event!(tx, &told);
+            if changed == 0 {
+                return Ok(());
             }
+            sqlx::query(FORGET_FAILED_CHECK).bind(checked.id.to_string()).execute(&mut *tx).await?;
+            append_event!(tx, &told);
         });
         self.tell(&Change::Connection(checked.id));
         Ok(())
@@ -123,20 +128,27 @@ impl Store {
         message: &str,
         at: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        on!(self.db, write, |pool| sqlx::query(
-            "update credentials
-                set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
-                    failure_attempts = failure_attempts + 1
-              where connection_id = $1 and generation = $2 and next_attempt_at is null",
-        )
-        .bind(was.id.to_string())
-        .bind(was.credential.generation)
-        .bind(code.as_str())
-        .bind(message)
-        .bind(micros(at))
-        .execute(pool)
-        .await?
-        .rows_affected());
+        let mut told = event(EventKind::Checked, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
+        told.detail = Some(message.to_owned());
+        in_transaction!(self.db, |tx| {
+            let changed = sqlx::query(
+                "update credentials
+                    set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
+                        failure_attempts = failure_attempts + 1
+                  where connection_id = $1 and generation = $2 and next_attempt_at is null",
+            )
+            .bind(was.id.to_string())
+            .bind(was.credential.generation)
+            .bind(code.as_str())
+            .bind(message)
+            .bind(micros(at))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if changed == 1 {
+                append_event!(tx, &told);
+            }
+        });
         self.tell(&Change::Connection(was.id));
         Ok(())
     }

@@ -94,13 +94,29 @@ impl Store {
         let generation = was.credential.generation + 1;
         let sealed = self.seal_tokens(was.id, &was.base_url, generation, credential.credential);
         let told = event(kind, at, was.id, was.tenant.as_deref(), actor);
-        let replaced = in_transaction!(self.db, |tx| {
+        in_transaction!(self.db, |tx| {
+            // Connections before credentials, in every transaction: two that lock in turns never wait in a ring.
+            sqlx::query(
+                "update connections
+                    set token_kind = $2, account = $3, use_cases = $4, checks = $5,
+                        last_checked_at = $6, updated_at = $6, account_name = $7
+                  where connection_id = $1",
+            )
+            .bind(was.id.to_string())
+            .bind(next.token_kind.as_str())
+            .bind(next.account.as_ref().map(json))
+            .bind(json(&next.use_cases))
+            .bind(json(&next.checks))
+            .bind(micros(at))
+            .bind(account_name(next.account.as_ref()))
+            .execute(&mut *tx)
+            .await?;
             let changed = sqlx::query(
                 "update credentials
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
                         renewal = $6, obtained_at = $7, expires_at = $8, renew_at = $9, stopped = null,
                         failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null
+                        failure_attempts = 0, next_attempt_at = null, rejections = 0
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())
@@ -115,28 +131,13 @@ impl Store {
             .execute(&mut *tx)
             .await?
             .rows_affected();
-            if changed == 1 {
-                sqlx::query(
-                    "update connections
-                        set token_kind = $2, account = $3, use_cases = $4, checks = $5,
-                            last_checked_at = $6, updated_at = $6, account_name = $7
-                      where connection_id = $1",
-                )
-                .bind(was.id.to_string())
-                .bind(next.token_kind.as_str())
-                .bind(next.account.as_ref().map(json))
-                .bind(json(&next.use_cases))
-                .bind(json(&next.checks))
-                .bind(micros(at))
-                .bind(account_name(next.account.as_ref()))
-                .execute(&mut *tx)
-                .await?;
-                append_event!(tx, &told);
+            if changed == 0 {
+                return Ok(None);
             }
-            changed == 1
+            append_event!(tx, &told);
         });
         self.tell(&Change::Connection(was.id));
-        Ok(replaced.then_some(generation))
+        Ok(Some(generation))
     }
 
     /// Keeps the outcome of a renewal: the fenced write, the journal's entry and the event, together.
@@ -157,7 +158,7 @@ impl Store {
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
                         obtained_at = $6, expires_at = $7, renew_at = $8, last_renewed_at = $9, stopped = null,
                         failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null, lease_holder = null, lease_until = null
+                        failure_attempts = 0, next_attempt_at = null, rejections = 0, lease_holder = null, lease_until = null
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())
@@ -206,7 +207,8 @@ impl Store {
             let changed = sqlx::query(
                 "update credentials
                     set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
-                        failure_attempts = failure_attempts + 1, next_attempt_at = $6, stopped = $7
+                        failure_attempts = failure_attempts + 1, next_attempt_at = $6, stopped = $7,
+                        rejections = rejections + $8
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())
@@ -216,6 +218,7 @@ impl Store {
             .bind(micros(at))
             .bind(failure.next_attempt_at.map(micros))
             .bind(failure.stopped.map(Reason::as_str))
+            .bind(i64::from(outcome == RenewalOutcome::Rejected))
             .execute(&mut *tx)
             .await?
             .rows_affected();

@@ -3,7 +3,10 @@
 //! A lease only keeps two processes from asking the provider at once. What protects the credential is
 //! the fence on its generation, in `credentials.rs`.
 
-use super::{Store, StoreError, db::on};
+use super::{
+    Store, StoreError,
+    db::{Db, on},
+};
 use crate::domain::ConnectionId;
 use std::time::Duration;
 
@@ -30,6 +33,16 @@ impl Store {
         .await?
         .rows_affected())
             == 1)
+    }
+
+    /// Ends every lease, where only one process can be at work: a predecessor's crash must hold nothing back.
+    pub async fn drop_leases_of_predecessor(&self) -> Result<(), StoreError> {
+        if let Db::Sqlite { write, .. } = &self.db {
+            sqlx::query("update credentials set lease_holder = null, lease_until = null")
+                .execute(write)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Gives the lease back, if it is still this holder's.

@@ -55,22 +55,23 @@ pub struct RenewalRecord {
     pub detail: Option<String>,
 }
 
-/// An attempt with an answer that nobody has read yet.
+/// An attempt without an outcome: its process ended in between.
 #[derive(Debug)]
 pub struct UnfinishedRenewal {
     pub id: RenewalId,
     pub connection: ConnectionId,
     pub generation: i64,
     pub started_at: OffsetDateTime,
-    answer: Vec<u8>,
+    /// The sealed answer, if one had come.
+    answer: Option<Vec<u8>>,
 }
 
-/// Closes an entry. A good answer is kept in the credential by then, so the sealed copy goes; one that
-/// was not understood stays.
+/// Closes an entry, once. A good answer is kept in the credential by then, so the sealed copy goes; one
+/// that was not understood stays.
 pub(super) const FINISH: &str = "update renewals
     set finished_at = $2, outcome = $3, detail = $4,
-        answer = case when $3 in ('renewed', 'rejected') then null else answer end
-  where renewal_id = $1";
+        answer = case when $3 = 'renewed' then null else answer end
+  where renewal_id = $1 and outcome is null";
 
 #[derive(sqlx::FromRow)]
 struct RenewalRow {
@@ -98,6 +99,30 @@ impl TryFrom<RenewalRow> for RenewalRecord {
             finished_at: read.instant_if_any(row.finished_at)?,
             outcome: row.outcome.as_deref().map(|o| read.word(o)).transpose()?,
             detail: row.detail,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct UnfinishedRow {
+    renewal_id: String,
+    connection_id: String,
+    generation: i64,
+    started_at: i64,
+    answer: Option<Vec<u8>>,
+}
+
+impl TryFrom<UnfinishedRow> for UnfinishedRenewal {
+    type Error = StoreError;
+
+    fn try_from(row: UnfinishedRow) -> Result<Self, StoreError> {
+        let read = Reader { table: "renewals", row: &row.renewal_id };
+        Ok(Self {
+            id: read.word(&row.renewal_id)?,
+            connection: read.word(&row.connection_id)?,
+            generation: row.generation,
+            started_at: read.instant(row.started_at)?,
+            answer: row.answer,
         })
     }
 }
@@ -134,10 +159,11 @@ impl Store {
         self.keyring.seal(answer, binding(&attempt.to_string(), connection.base_url.as_str(), generation))
     }
 
-    /// Keeps a sealed answer. `false`: the attempt is gone with its connection, or is closed.
+    /// Keeps a sealed answer. `false`: the attempt is gone with its connection, or brought its credential.
     pub async fn keep_answer(&self, attempt: RenewalId, sealed: &[u8]) -> Result<bool, StoreError> {
         Ok(on!(self.db, write, |pool| sqlx::query(
-            "update renewals set answer = $2 where renewal_id = $1 and outcome is null"
+            "update renewals set answer = $2
+              where renewal_id = $1 and (outcome is null or outcome <> 'renewed')"
         )
         .bind(attempt.to_string())
         .bind(sealed)
@@ -147,47 +173,65 @@ impl Store {
             == 1)
     }
 
-    /// Attempts with an answer and without an outcome, whose process is not at work any more.
-    pub async fn unfinished_renewals(&self) -> Result<Vec<UnfinishedRenewal>, StoreError> {
-        let rows: Vec<(String, String, i64, i64, Vec<u8>)> = on!(self.db, read, |pool| sqlx::query_as(
+    /// Attempts without an outcome: of one connection, or of all whose lease has ended.
+    pub async fn unfinished_renewals(
+        &self,
+        of: Option<ConnectionId>,
+    ) -> Result<Vec<UnfinishedRenewal>, StoreError> {
+        let rows: Vec<UnfinishedRow> = on!(self.db, read, |pool| sqlx::query_as(
             "select r.renewal_id, r.connection_id, r.generation, r.started_at, r.answer
                from renewals r
                join credentials k on k.connection_id = r.connection_id
               where r.outcome is null
-                and r.answer is not null
-                and (k.lease_until is null or k.lease_until <= (select now from clock))",
+                and (r.connection_id = $1
+                     or ($1 = '' and (k.lease_until is null or k.lease_until <= (select now from clock))))
+              order by r.renewal_id",
         )
+        .bind(of.map(|id| id.to_string()).unwrap_or_default())
         .fetch_all(pool)
         .await?);
-        let read = |(id, connection, generation, started_at, answer): (String, String, i64, i64, Vec<u8>)| {
-            let read = Reader { table: "renewals", row: &id };
-            Ok(UnfinishedRenewal {
-                id: read.word(&id)?,
-                connection: read.word(&connection)?,
-                generation,
-                started_at: read.instant(started_at)?,
-                answer,
-            })
-        };
-        rows.into_iter().map(read).collect()
+        rows.into_iter().map(UnfinishedRenewal::try_from).collect()
     }
 
-    /// Opens the answer of an unfinished attempt.
+    /// Whether an attempt with this credential, other than `attempt`, was sent and never understood.
+    pub async fn is_in_doubt(&self, connection: &Connection, attempt: RenewalId) -> Result<bool, StoreError> {
+        let doubts: i64 = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select count(*)
+               from renewals
+              where connection_id = $1 and generation = $2 and renewal_id <> $3
+                and (outcome is null or outcome = 'uncertain')",
+        )
+        .bind(connection.id.to_string())
+        .bind(connection.credential.generation)
+        .bind(attempt.to_string())
+        .fetch_one(pool)
+        .await?);
+        Ok(doubts > 0)
+    }
+
+    /// Opens the answer of an unfinished attempt. `None`: none had come.
     pub fn open_answer(
         &self,
         connection: &Connection,
         one: &UnfinishedRenewal,
-    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let Some(sealed) = &one.answer else { return Ok(None) };
         let row = one.id.to_string();
-        Ok(self.keyring.open(&one.answer, binding(&row, connection.base_url.as_str(), one.generation))?)
+        let bound = binding(&row, connection.base_url.as_str(), one.generation);
+        Ok(Some(self.keyring.open(sealed, bound)?))
     }
 
-    /// Closes an attempt whose answer was of no use (any more). The sealed answer stays.
-    pub async fn give_up_renewal(&self, attempt: RenewalId, at: OffsetDateTime) -> Result<(), StoreError> {
+    /// Closes an attempt that changed nothing. A sealed answer stays.
+    pub async fn close_renewal(
+        &self,
+        attempt: RenewalId,
+        outcome: RenewalOutcome,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
         on!(self.db, write, |pool| sqlx::query(FINISH)
             .bind(attempt.to_string())
             .bind(micros(at))
-            .bind(RenewalOutcome::Superseded.as_str())
+            .bind(outcome.as_str())
             .bind(None::<String>)
             .execute(pool)
             .await?

@@ -136,7 +136,7 @@ impl From<CheckError> for Problem {
                 Self::new(StatusCode::CONFLICT, "integration_misconfigured", e.to_string())
             }
             CheckError::Inspect(e) => e.into(),
-            CheckError::Store(e) => e.into(),
+            CheckError::Store(e) => Self::of_store(&e),
         }
     }
 }

@@ -20,6 +20,7 @@ mod oauth_story;
 mod pages;
 mod processes;
 mod renewal;
+mod renewal_doubts;
 mod sessions;
 mod store_contract;
 mod support;

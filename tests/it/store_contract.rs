@@ -143,6 +143,7 @@ fn connection(name: &str, tenant: Option<&str>) -> Connection {
         use_cases: vec!["code-review".into()],
         checks: vec![check("code-review", CheckOutcome::Ok)],
         credential: CredentialFacts {
+            rejections: 0,
             generation: 1,
             scopes: Scopes::parse("api read_user"),
             renewal: RenewalKind::Refresh,

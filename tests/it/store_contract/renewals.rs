@@ -102,12 +102,7 @@ on_both!(an_answer_is_sealed_and_stays_only_while_it_is_needed, async |on: On| {
     let was = shelf.plain("acme").await.connection;
     let store = &shelf.store;
     let answer = b"{\"access_token\":\"canary\"}";
-    let outcomes = [
-        (RenewalOutcome::Uncertain, true),
-        (RenewalOutcome::Rejected, false),
-        (RenewalOutcome::Superseded, true),
-    ];
-    for (outcome, stays) in outcomes {
+    for outcome in [RenewalOutcome::Uncertain, RenewalOutcome::Rejected, RenewalOutcome::Superseded] {
         let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
         let kept = format!("select answer from renewals where renewal_id = '{attempt}'");
         assert_eq!(shelf.bytes(kept.as_str()).await, None);
@@ -122,38 +117,73 @@ on_both!(an_answer_is_sealed_and_stays_only_while_it_is_needed, async |on: On| {
             stopped: None,
         };
         store.fail_renewal(&was, attempt, outcome, &failure, NOW).await.unwrap();
-        assert_eq!(shelf.bytes(kept.as_str()).await.is_some(), stays, "{outcome}");
-        assert!(!store.keep_answer(attempt, &sealed).await.unwrap(), "{outcome}: it is closed");
+        assert!(shelf.bytes(kept.as_str()).await.is_some(), "{outcome}: it may be all there is");
+        assert!(
+            store.keep_answer(attempt, &sealed).await.unwrap(),
+            "{outcome}: one from the spool comes late"
+        );
     }
+    let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    let sealed = store.seal_answer(&was, attempt, answer);
+    assert!(store.keep_answer(attempt, &sealed).await.unwrap());
+    store.close_renewal(attempt, RenewalOutcome::Renewed, NOW).await.unwrap();
+    assert!(!store.keep_answer(attempt, &sealed).await.unwrap(), "the credential has it");
+    assert_eq!(
+        shelf.bytes(format!("select answer from renewals where renewal_id = '{attempt}'")).await,
+        None
+    );
+    let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    let failure = RenewalFailure {
+        code: Reason::RenewalAnswerLost,
+        message: "cut off".into(),
+        next_attempt_at: None,
+        stopped: None,
+    };
+    store.fail_renewal(&was, attempt, RenewalOutcome::Uncertain, &failure, NOW).await.unwrap();
     let last = &store.list_renewals(was.id, None, 1).await.unwrap()[0];
     assert_eq!((last.detail.as_deref(), last.finished_at), (Some("cut off"), Some(NOW)));
 });
 
-on_both!(an_answer_that_nobody_read_is_found_again, async |on: On| {
+on_both!(what_a_crash_left_open_is_found_again, async |on: On| {
     let shelf = Shelf::open(on).await;
     let (was, other) = (shelf.plain("acme").await.connection, shelf.plain("other").await.connection);
     let store = &shelf.store;
-    store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
-    let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
-    store.keep_answer(attempt, &store.seal_answer(&was, attempt, b"{}")).await.unwrap();
+    let silent = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    let answered = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    store.keep_answer(answered, &store.seal_answer(&was, answered, b"{}")).await.unwrap();
 
     store.claim_lease(was.id, "at work", A_MINUTE).await.unwrap();
-    assert!(store.unfinished_renewals().await.unwrap().is_empty(), "somebody is at work on it");
+    assert!(store.unfinished_renewals(None).await.unwrap().is_empty(), "somebody is at work on it");
+    assert_eq!(store.unfinished_renewals(Some(was.id)).await.unwrap().len(), 2, "and may ask for its own");
     store.release_lease(was.id, "at work").await.unwrap();
-    let found = store.unfinished_renewals().await.unwrap();
-    assert_eq!(found.len(), 1, "the attempt without an answer is not among them: {found:?}");
-    let one = &found[0];
-    assert_eq!((one.id, one.connection, one.generation, one.started_at), (attempt, was.id, 1, NOW));
-    assert_eq!(*store.open_answer(&was, one).unwrap(), b"{}");
+    let found = store.unfinished_renewals(None).await.unwrap();
+    let [first, second] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((first.id, first.connection, first.generation, first.started_at), (silent, was.id, 1, NOW));
+    assert!(store.open_answer(&was, first).unwrap().is_none(), "none had come");
+    assert_eq!(**store.open_answer(&was, second).unwrap().expect("it came"), *b"{}");
     let elsewhere =
         Connection { base_url: BaseUrl::parse_typed("https://evil.example.com").unwrap(), ..other };
-    assert!(store.open_answer(&elsewhere, one).is_err(), "it is an answer of one address");
+    assert!(store.open_answer(&elsewhere, second).is_err(), "it is an answer of one address");
 
-    store.give_up_renewal(attempt, NOW + Duration::HOUR).await.unwrap();
-    assert!(store.unfinished_renewals().await.unwrap().is_empty());
+    assert!(store.is_in_doubt(&was, silent).await.unwrap(), "the other one is open");
+    store.close_renewal(answered, RenewalOutcome::Superseded, NOW + Duration::HOUR).await.unwrap();
+    assert!(!store.is_in_doubt(&was, silent).await.unwrap(), "an attempt is no doubt of its own");
+    store.close_renewal(silent, RenewalOutcome::Uncertain, NOW + Duration::HOUR).await.unwrap();
+    assert!(store.is_in_doubt(&was, answered).await.unwrap());
+    store.close_renewal(silent, RenewalOutcome::Renewed, NOW).await.unwrap();
+    assert!(store.is_in_doubt(&was, answered).await.unwrap(), "what is closed stays as it was closed");
+    assert!(store.unfinished_renewals(None).await.unwrap().is_empty());
     let newest = &store.list_renewals(was.id, None, 1).await.unwrap()[0];
-    assert_eq!((newest.id, newest.outcome), (attempt, Some(RenewalOutcome::Superseded)));
+    assert_eq!((newest.id, newest.outcome), (answered, Some(RenewalOutcome::Superseded)));
     assert_eq!((newest.finished_at, newest.detail.as_deref()), (Some(NOW + Duration::HOUR), None));
-    let kept = format!("select answer from renewals where renewal_id = '{attempt}'");
+    let kept = format!("select answer from renewals where renewal_id = '{answered}'");
     assert!(shelf.bytes(kept).await.is_some(), "what was not understood stays");
+});
+
+on_both!(a_predecessors_lease_holds_nothing_back_where_there_is_one_process, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let id = shelf.plain("acme").await.connection.id;
+    shelf.store.claim_lease(id, "killed", A_MINUTE).await.unwrap();
+    shelf.store.drop_leases_of_predecessor().await.unwrap();
+    assert_eq!(shelf.store.claim_lease(id, "next", A_MINUTE).await.unwrap(), on == On::Sqlite);
 });

@@ -1,0 +1,138 @@
+//! Renewal in doubt: rejections that mean nothing, answers that were lost, and callers that ask in vain.
+
+use crate::support::{
+    app::{On, TestApp, on_both},
+    request::Http,
+};
+use futures_util::future::join_all;
+use gitlab_sim::{Endpoint, Fault};
+use mooring::renewal::Worker;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const TOKEN: &str = "/api/v1/connections/acme/token";
+const NO: &str = r#"{"error":"invalid_grant","error_description":"-"}"#;
+
+async fn connected(on: On) -> (TestApp, Http) {
+    let app = TestApp::start(on).await;
+    app.connect_by_oauth("acme").await;
+    let program = app.program(&["admin"]).await;
+    (app, program)
+}
+
+async fn connection(program: &Http) -> Value {
+    program.get("/api/v1/connections/acme").await.expect(200).json()
+}
+
+async fn tick(app: &TestApp, seconds: u64) {
+    app.advance(Duration::from_secs(seconds));
+    let state = &app.app().state;
+    let worker = Worker {
+        store: state.store.clone(),
+        renewals: state.renewals.clone(),
+        clock: state.clock.clone(),
+        stop: state.stopping.clone(),
+    };
+    worker.try_once().await.unwrap();
+}
+
+on_both!(false_rejections_after_an_outage_kill_nothing, async |on: On| {
+    let (app, program) = connected(on).await;
+    for _ in 0..5 {
+        app.sim().fault(Endpoint::Token, Fault::bad_gateway());
+    }
+    app.advance(Duration::from_secs(115 * 60));
+    for _ in 0..5 {
+        tick(&app, 301).await;
+    }
+    for _ in 0..2 {
+        app.sim().fault(Endpoint::Token, Fault::Json { status: 400, body: NO.into() });
+    }
+    tick(&app, 301).await;
+    tick(&app, 3).await;
+    assert_eq!(connection(&program).await["status"], "degraded", "two rejections prove nothing");
+    tick(&app, 11).await;
+    assert_eq!(connection(&program).await["status"], "active");
+});
+
+on_both!(a_hundred_callers_with_a_token_that_works_ask_the_provider_once, async |on: On| {
+    let (app, program) = connected(on).await;
+    app.advance(Duration::from_secs(60));
+    let before = app.sim().count(Endpoint::TokenSelf);
+    let gate = app.sim().hold(Endpoint::TokenSelf);
+    let path = format!("{TOKEN}?newer_than=1");
+    let asking = join_all((0..100).map(|_| program.get(&path)));
+    let opening = async {
+        gate.reached().await;
+        while app.app().state.renewals.waiting() < 100 {
+            tokio::task::yield_now().await;
+        }
+        gate.release();
+    };
+    let (answers, ()) = tokio::join!(asking, opening);
+    for answer in answers {
+        assert_eq!(answer.expect(200).json()["generation"], 1);
+    }
+    assert_eq!(app.sim().count(Endpoint::TokenSelf) - before, 1);
+    assert_eq!(app.sim().counts().refreshes_granted, 0);
+});
+
+on_both!(a_token_is_not_renewed_over_and_over_for_a_greedy_caller, async |on: On| {
+    let (app, program) = connected(on).await;
+    for _ in 0..5 {
+        app.advance(Duration::from_secs(2));
+        program.get(&format!("{TOKEN}?min_ttl=7199")).await.expect(200);
+    }
+    assert_eq!(app.sim().counts().refreshes_granted, 0);
+});
+
+on_both!(a_crash_without_an_answer_is_named_as_what_it_is, async |on: On| {
+    let (app, program) = connected(on).await;
+    let state = &app.app().state;
+    let id = connection(&program).await["id"].as_str().unwrap().parse().unwrap();
+    let held = state.store.open_credential(id).await.unwrap().unwrap();
+    // What a process that was killed after sending leaves behind.
+    let cause = mooring::store::RenewalCause::Due;
+    state.store.begin_renewal(&held.connection, cause, state.clock.now()).await.unwrap();
+    app.sim().revoke(held.credential.access_token.expose());
+    state.renewals.recover().await.unwrap();
+    let history = program.get("/api/v1/connections/acme/renewals").await.expect(200).json();
+    assert_eq!(history["items"][0]["outcome"], "uncertain");
+    app.advance(Duration::from_secs(7_200));
+    program.get(TOKEN).await.expect(503);
+    assert_eq!(connection(&program).await["reason"], "renewal_answer_lost");
+});
+
+on_both!(an_answer_without_its_key_is_left_for_who_has_it, async |on: On| {
+    let (app, program) = connected(on).await;
+    let state = &app.app().state;
+    let id = connection(&program).await["id"].as_str().unwrap().parse().unwrap();
+    let held = state.store.open_credential(id).await.unwrap().unwrap();
+    let cause = mooring::store::RenewalCause::Due;
+    let attempt = state.store.begin_renewal(&held.connection, cause, state.clock.now()).await.unwrap();
+    state.store.keep_answer(attempt, b"sealed under a key that is not here").await.unwrap();
+    state.renewals.recover().await.unwrap();
+    assert_eq!(state.store.unfinished_renewals(None).await.unwrap().len(), 1);
+});
+
+on_both!(a_pasted_token_that_was_refused_by_mistake_comes_back_by_a_check, async |on: On| {
+    let app = TestApp::start(on).await;
+    let program = app.program(&["admin"]).await;
+    let minted = app.sim().mint_personal(app.world.alice, &["api"], None);
+    let new = json!({"name": "acme", "integration": "gitlab", "token": minted.token});
+    program.post_json("/api/v1/connections", new).await.expect(201);
+    app.advance(Duration::from_secs(60));
+    let no = || Fault::Json { status: 401, body: r#"{"message":"401 Unauthorized"}"#.into() };
+    app.sim().fault(Endpoint::TokenSelf, no());
+    program.get(&format!("{TOKEN}?newer_than=1")).await.expect(200);
+    for _ in 0..2 {
+        app.sim().fault(Endpoint::TokenSelf, no());
+    }
+    program.get(&format!("{TOKEN}?newer_than=1")).await.expect(409);
+    program.get(TOKEN).await.expect(409);
+    let checked = program.post_json("/api/v1/connections/acme/check", json!({})).await.expect(200).json();
+    assert_eq!(checked["status"], "active");
+    program.get(TOKEN).await.expect(200);
+    let events = program.get("/api/v1/events").await.expect(200).json();
+    assert_eq!(events["items"][0]["kind"], "connection.recovered");
+});
