@@ -2,16 +2,13 @@
 
 use super::{
     RenewalError, Spool, failure,
-    flight::{Boarding, Flights},
+    flight::{Boarding, Flights, Waiting},
     journal::Journal,
-    schedule,
 };
 use crate::{
-    domain::{
-        Actor, Clock, Connection, ConnectionId, Credential, Reason, RenewalId, Tending, credential::lasts,
-    },
-    providers::{CALL_LIMIT, InspectError, Instances, Provider, RenewError, UnknownInstance},
-    store::{GivenUp, Held, NextCredential, RenewalCause, RenewalOutcome, Store, StoreError},
+    domain::{Clock, Connection, ConnectionId, Credential, RenewalId, Tending, credential::lasts},
+    providers::{CALL_LIMIT, Instances, Provider, RenewError},
+    store::{Held, RenewalCause, RenewalOutcome, Store},
 };
 use std::{
     sync::{
@@ -32,11 +29,6 @@ const _: () = assert!(LEASE.as_secs() > 2 * CALL_LIMIT.as_secs() + 60, "rule 6")
 const WAIT_FOR_OTHERS: StdDuration = StdDuration::from_secs(45);
 const LOOK_EVERY: StdDuration = StdDuration::from_millis(150);
 
-/// A new token may be refused for a moment while a replica of the provider lags behind.
-const YOUNG: Duration = Duration::seconds(30);
-const ASK_AGAIN_AFTER: [StdDuration; 3] =
-    [StdDuration::from_millis(500), StdDuration::from_secs(1), StdDuration::from_secs(2)];
-
 /// What the asker wants of the credential.
 #[derive(Clone, Copy, Debug)]
 pub enum Need {
@@ -48,30 +40,14 @@ pub enum Need {
     NotDue,
 }
 
-/// Counts a caller for as long as it waits, also when it hangs up.
-struct Waiting(Arc<AtomicUsize>);
-
-impl Waiting {
-    fn begin(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Renews credentials. Clones share the flights.
 #[derive(Clone)]
 pub struct Renewals {
     pub(super) store: Store,
     pub(super) provider: Provider,
-    instances: Instances,
+    pub(super) instances: Instances,
     pub(super) clock: Clock,
-    tending: Tending,
+    pub(super) tending: Tending,
     pub(super) spool: Spool,
     /// Names this process in leases.
     holder: Arc<str>,
@@ -214,44 +190,6 @@ impl Renewals {
         }
     }
 
-    /// Asks the provider about a token that a caller saw refused. A dead token that nobody can renew stops
-    /// its connection here, so that the provider is not asked about it again.
-    async fn still_works(&self, held: &Held) -> Result<bool, RenewalError> {
-        let facts = &held.connection.credential;
-        if let Some(reason) = facts.stopped {
-            return Err(RenewalError::Stopped(reason));
-        }
-        let Some(reason) = self.refusal(held).await? else { return Ok(true) };
-        if facts.renewal.renews_itself() {
-            return Ok(false);
-        }
-        self.store.stop(&held.connection, reason, self.clock.now(), &Actor::Mooring).await?;
-        Err(RenewalError::Stopped(reason))
-    }
-
-    /// Why the provider refuses a token; `None` if it does not. A young token, and a 401 that does not say
-    /// why, are asked about again before that is believed.
-    async fn refusal(&self, held: &Held) -> Result<Option<Reason>, RenewalError> {
-        let instance = self.instances.of(&held.connection).map_err(|e| misconfigured(&e))?;
-        let young = self.clock.now() - held.credential.obtained_at < YOUNG;
-        for pause in ASK_AGAIN_AFTER.map(Some).into_iter().chain([None]) {
-            let (reason, says_why) =
-                match self.provider.api().probe(&instance, &held.credential.access_token).await {
-                    Ok(()) => return Ok(None),
-                    Err(InspectError::TokenExpired) => (Reason::TokenExpired, true),
-                    Err(InspectError::TokenRevoked) => (Reason::TokenRevoked, true),
-                    Err(InspectError::TokenInvalid { .. }) => (Reason::TokenRevoked, false),
-                    Err(error) => return Err(cannot_ask(&error)),
-                };
-            let first = pause == Some(ASK_AGAIN_AFTER[0]);
-            match pause.filter(|_| young || (first && !says_why)) {
-                Some(pause) => sleep(pause).await,
-                None => return Ok(Some(reason)),
-            }
-        }
-        Ok(None)
-    }
-
     /// Rule 2 again: what was read before the lease may be old by now. And what a crash left open comes first.
     async fn renew_under_lease(
         &self,
@@ -323,81 +261,9 @@ impl Renewals {
         }
     }
 
-    /// Keeps the new credential, however long the database takes to come back: the old one is dead.
-    pub(super) async fn commit(
-        &self,
-        held: Held,
-        attempt: RenewalId,
-        next: Credential,
-    ) -> Result<Held, RenewalError> {
-        let next_credential =
-            NextCredential { credential: &next, renew_at: self.tending.renew_at(&next, rand::random()) };
-        let mut failures = 0;
-        let committed = loop {
-            let at = self.clock.now();
-            match self.store.commit_renewal(&held.connection, attempt, next_credential.clone(), at).await {
-                Ok(committed) => break committed,
-                Err(e) => {
-                    failures += 1;
-                    tracing::error!(connection = %held.connection.id, error = %e, failures, "a renewed credential could not be kept; trying again");
-                    let wait = schedule::back_off(failures, None, rand::random()).min(Duration::seconds(10));
-                    sleep(wait.unsigned_abs()).await;
-                }
-            }
-        };
-        let current = self.store.open_credential(held.connection.id).await?;
-        if committed.is_none() && !current.as_ref().is_some_and(|c| is_same_grant(&c.credential, &next)) {
-            tracing::info!(connection = %held.connection.id, outcome = %RenewalOutcome::Superseded, "renewed");
-            self.give_up_grant(&held.connection, &next).await?;
-        }
-        self.forget_spooled(attempt);
-        current.ok_or(RenewalError::Gone)
-    }
-
-    /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.
-    async fn give_up_grant(
-        &self,
-        connection: &Connection,
-        credential: &Credential,
-    ) -> Result<(), StoreError> {
-        self.store.owe_revocation(&GivenUp::of(connection, credential), self.clock.now()).await
-    }
-
-    fn forget_spooled(&self, attempt: RenewalId) {
-        if let Err(error) = self.spool.forget(attempt) {
-            tracing::warn!(%error, "a spooled answer could not be removed; its replay will change nothing");
-        }
-    }
-
     async fn give_back_lease(&self, id: ConnectionId) {
         if let Err(e) = self.store.release_lease(id, &self.holder).await {
             tracing::warn!(connection = %id, error = %e, "a lease could not be given back; it ends by itself");
         }
     }
-}
-
-fn misconfigured(error: &UnknownInstance) -> RenewalError {
-    RenewalError::Failed {
-        reason: Reason::IntegrationMisconfigured,
-        message: error.to_string(),
-        next_attempt_at: None,
-    }
-}
-
-/// The provider would not say whether the token works.
-fn cannot_ask(error: &InspectError) -> RenewalError {
-    let reason = match error {
-        InspectError::RateLimited { .. } => Reason::RateLimited,
-        InspectError::AccountBlocked { .. } => Reason::AccountBlocked,
-        InspectError::Unreachable { step: "http", .. } | InspectError::NotGitLab { .. } => {
-            Reason::ProviderError
-        }
-        _ => Reason::ProviderUnreachable,
-    };
-    RenewalError::Failed { reason, message: error.to_string(), next_attempt_at: None }
-}
-
-/// Whether an answer that came too late had been replayed by somebody else already.
-fn is_same_grant(current: &Credential, late: &Credential) -> bool {
-    current.access_token.is_same(&late.access_token)
 }

@@ -7,7 +7,10 @@ use futures_util::future::{BoxFuture, FutureExt, Shared};
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio_util::task::TaskTracker;
 
@@ -64,6 +67,22 @@ where
         let flight = async move { task.await.ok() }.boxed().shared();
         in_the_air.insert(key, flight.clone());
         Boarding::Started(flight)
+    }
+}
+
+/// Counts a caller for as long as it waits, also when it hangs up.
+pub(super) struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    pub(super) fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -9,11 +9,13 @@
 //! 7. Kinds of failure lead to different things: `failure.rs`.
 //! 8. Nothing is ever deleted because a provider said no.
 
+mod commit;
 mod engine;
 mod error;
 mod failure;
 mod flight;
 mod journal;
+mod probe;
 mod schedule;
 mod spool;
 mod worker;

@@ -38,7 +38,7 @@ impl Worker {
                         tracing::error!(connection = %id, %error, "a due renewal could not be begun");
                     }
                     Err(error) => {
-                        tracing::debug!(connection = %id, %error, "a due renewal did not come about")
+                        tracing::debug!(connection = %id, %error, "a due renewal did not come about");
                     }
                 }
             })

@@ -1,0 +1,77 @@
+//! Asks the provider about a token that somebody saw refused, before anything is made of it.
+
+use super::{RenewalError, Renewals};
+use crate::{
+    domain::{Actor, Reason},
+    providers::{InspectError, UnknownInstance},
+    store::Held,
+};
+use std::time::Duration as StdDuration;
+use time::Duration;
+use tokio::time::sleep;
+
+/// A new token may be refused for a moment while a replica of the provider lags behind.
+const YOUNG: Duration = Duration::seconds(30);
+const ASK_AGAIN_AFTER: [StdDuration; 3] =
+    [StdDuration::from_millis(500), StdDuration::from_secs(1), StdDuration::from_secs(2)];
+
+impl Renewals {
+    /// Asks the provider about a token that a caller saw refused. A dead token that nobody can renew stops
+    /// its connection here, so that the provider is not asked about it again.
+    pub(super) async fn still_works(&self, held: &Held) -> Result<bool, RenewalError> {
+        let facts = &held.connection.credential;
+        if let Some(reason) = facts.stopped {
+            return Err(RenewalError::Stopped(reason));
+        }
+        let Some(reason) = self.refusal(held).await? else { return Ok(true) };
+        if facts.renewal.renews_itself() {
+            return Ok(false);
+        }
+        self.store.stop(&held.connection, reason, self.clock.now(), &Actor::Mooring).await?;
+        Err(RenewalError::Stopped(reason))
+    }
+
+    /// Why the provider refuses a token; `None` if it does not. A young token, and a 401 that does not say
+    /// why, are asked about again before that is believed.
+    async fn refusal(&self, held: &Held) -> Result<Option<Reason>, RenewalError> {
+        let instance = self.instances.of(&held.connection).map_err(|e| misconfigured(&e))?;
+        let young = self.clock.now() - held.credential.obtained_at < YOUNG;
+        for pause in ASK_AGAIN_AFTER.map(Some).into_iter().chain([None]) {
+            let (reason, says_why) =
+                match self.provider.api().probe(&instance, &held.credential.access_token).await {
+                    Ok(()) => return Ok(None),
+                    Err(InspectError::TokenExpired) => (Reason::TokenExpired, true),
+                    Err(InspectError::TokenRevoked) => (Reason::TokenRevoked, true),
+                    Err(InspectError::TokenInvalid { .. }) => (Reason::TokenRevoked, false),
+                    Err(error) => return Err(cannot_ask(&error)),
+                };
+            let first = pause == Some(ASK_AGAIN_AFTER[0]);
+            match pause.filter(|_| young || (first && !says_why)) {
+                Some(pause) => sleep(pause).await,
+                None => return Ok(Some(reason)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn misconfigured(error: &UnknownInstance) -> RenewalError {
+    RenewalError::Failed {
+        reason: Reason::IntegrationMisconfigured,
+        message: error.to_string(),
+        next_attempt_at: None,
+    }
+}
+
+/// The provider would not say whether the token works.
+fn cannot_ask(error: &InspectError) -> RenewalError {
+    let reason = match error {
+        InspectError::RateLimited { .. } => Reason::RateLimited,
+        InspectError::AccountBlocked { .. } => Reason::AccountBlocked,
+        InspectError::Unreachable { step: "http", .. } | InspectError::NotGitLab { .. } => {
+            Reason::ProviderError
+        }
+        _ => Reason::ProviderUnreachable,
+    };
+    RenewalError::Failed { reason, message: error.to_string(), next_attempt_at: None }
+}
