@@ -1,7 +1,9 @@
 //! The only place that builds and wires things. It owns every task, and stops in two steps.
 
 mod build;
+mod check;
 mod first_start;
+mod key;
 
 use crate::{
     config::Config,
@@ -18,7 +20,9 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use build::{check, open_store};
+pub use build::open_store;
+pub use check::check;
+pub use key::{KEEP_A_COPY, generate_missing_key};
 
 const RENEWALS_EVERY: Duration = Duration::from_secs(1);
 const RECOVERY_EVERY: Duration = Duration::from_secs(30);

@@ -1,12 +1,12 @@
 //! Ends connections: unusable at once here, and at the provider as soon as it hears of it.
 
 use crate::{
-    domain::{Actor, Clock, ConnectionId},
+    domain::{Actor, Clock, Connection, ConnectionId, Credential, Event, EventId, EventKind},
     providers::{Instances, Provider, RevokeError},
     store::{OwedRevocation, Store, StoreError, TokenHint},
 };
 use futures_util::{StreamExt, stream};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 /// Attempts go on for about three days, then a person is told.
 const MOST_ATTEMPTS: i64 = 40;
@@ -24,16 +24,38 @@ pub struct Disconnect {
 }
 
 impl Disconnect {
-    /// Ends a connection. With `revoke` the provider is told as well, now or as soon as it answers.
-    /// `false`: it was gone before.
+    /// Ends a connection. With `revoke` the provider is told as well, now or as soon as it answers; without,
+    /// nothing is opened. `false`: it was gone before.
     pub async fn end(&self, id: ConnectionId, revoke: bool, actor: &Actor) -> Result<bool, StoreError> {
         // A renewal may come in between; its newer credential is then the one to end.
         loop {
-            let Some(held) = self.store.open_credential(id).await? else { return Ok(false) };
-            if self.store.disconnect(&held, revoke, self.clock.now(), actor).await? {
+            let Some((was, credential)) = self.to_end(id, revoke).await? else { return Ok(false) };
+            let now = self.clock.now();
+            if self.store.disconnect(&was, credential.as_ref(), now, actor).await? {
+                if revoke && credential.is_none() {
+                    self.store.append_event(&never_revoked(&was, now, actor)).await?;
+                }
                 return Ok(true);
             }
         }
+    }
+
+    /// A connection, and the credential to revoke. One that does not open keeps no connection alive.
+    async fn to_end(
+        &self,
+        id: ConnectionId,
+        revoke: bool,
+    ) -> Result<Option<(Connection, Option<Credential>)>, StoreError> {
+        if revoke {
+            match self.store.open_credential(id).await {
+                Ok(held) => return Ok(held.map(|held| (held.connection, Some(held.credential)))),
+                Err(StoreError::Vault(error)) => {
+                    tracing::error!(connection = %id, %error, "a token cannot be opened and is not revoked");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.store.connection(id).await?.map(|was| (was, None)))
     }
 
     /// Tells providers what they are owed, and says how many were tried.
@@ -70,11 +92,25 @@ impl Disconnect {
         let instance = self
             .instances
             .at(owed.integration.as_deref(), &owed.base_url)
-            .map_err(|e| RevokeError::Refused { message: e.to_string() })?;
+            .map_err(|e| RevokeError::Unavailable { message: e.to_string(), retry_after: None })?;
         match owed.hint {
             TokenHint::RefreshToken => self.provider.revoke_refresh_token(&instance, &owed.token).await,
             TokenHint::AccessToken => self.provider.api().revoke_access_token(&instance, &owed.token).await,
         }
+    }
+}
+
+fn never_revoked(was: &Connection, at: OffsetDateTime, actor: &Actor) -> Event {
+    let detail = "The token could not be revoked, because it could not be opened with the encryption keys. \
+                  Revoke it at the provider.";
+    Event {
+        id: EventId::fresh(),
+        at,
+        kind: EventKind::RevocationFailed,
+        subject: Some(was.id.to_string()),
+        tenant: was.tenant.clone(),
+        actor: actor.to_string(),
+        detail: Some(detail.to_owned()),
     }
 }
 

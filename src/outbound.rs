@@ -18,7 +18,7 @@ mod trust;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Client, Method, Request, RequestBuilder};
 use url::Url;
@@ -35,7 +35,7 @@ pub use self::trust::{BuildError, CaBundle, CaError};
 
 /// The largest answer that [`Outbound::send`] reads, in bytes: far above any token or user.
 pub const ANSWER_LIMIT: usize = 256 * 1024;
-/// A limit for [`Outbound::send_with_limit`] that fits a page of a hundred projects, in bytes.
+/// The limit for lists: it fits a page of a hundred projects, in bytes.
 pub const LIST_LIMIT: usize = 4 * 1024 * 1024;
 
 /// How long a whole call may take, to the last byte of the answer, unless [`Options::total`] says otherwise.
@@ -132,7 +132,6 @@ impl Outbound {
 
     /// As [`Outbound::send`], for answers of at most `limit` bytes.
     pub async fn send_with_limit(&self, request: Request, limit: usize) -> Result<Answer, OutboundError> {
-        let started = Instant::now();
         // The resolver is never asked about literal addresses, so they are judged here, before every request.
         self.guard.check_literal(request.url())?;
         let host = request.url().host_str().unwrap_or_default().to_owned();
@@ -140,7 +139,7 @@ impl Outbound {
         if !self.guard.allows_peer(&host, response.remote_addr()) {
             return Err(OutboundError::WrongPeer);
         }
-        Answer::read(response, limit, started).await
+        Answer::read(response, limit).await
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that sends, behind the guard")]

@@ -129,7 +129,7 @@ for (const form of document.querySelectorAll("form[data-inspect]")) {
 const live = document.querySelector("[data-live]");
 const PERIOD = 3000;
 
-async function refresh() {
+async function showNews() {
   if (document.hidden) return;
   const response = await fetch(live.dataset.live);
   if (response.redirected || response.status === 404) return location.reload();
@@ -164,11 +164,11 @@ function replace(child, next) {
 if (live) {
   let failures = 0;
   const again = async () => {
-    try { await refresh(); failures = 0; } catch { failures += 1; }
+    try { await showNews(); failures = 0; } catch { failures += 1; }
     setTimeout(again, PERIOD * Math.min(2 ** failures, 20));
   };
   setTimeout(again, PERIOD);
-  document.addEventListener("visibilitychange", () => { refresh().catch(() => {}); });
+  document.addEventListener("visibilitychange", () => { showNews().catch(() => {}); });
 }
 
 tellTimes(document);

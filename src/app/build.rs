@@ -1,5 +1,6 @@
 //! From the configuration to the parts, each given values and not settings.
 
+use super::key::{KEEP_A_COPY, generate_missing_key, own_key};
 use crate::{
     config::{Config, Database, IntegrationConfig},
     connect::Connect,
@@ -11,23 +12,20 @@ use crate::{
     providers::{GitLab, Instances, Provider},
     renewal::{Renewals, Spool},
     store::{Location, Store},
-    vault::{Keyring, generate_key},
+    vault::Keyring,
     web::{AppState, Parts},
 };
-use anyhow::{Context, bail};
-use std::{
-    fs,
-    io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
-    sync::Arc,
-};
+use anyhow::Context;
+use std::{fs, path::Path, sync::Arc};
 use time::Duration;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
 
 /// Opens the database that the configuration names, with its keys.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    if let Some(file) = generate_missing_key(config)? {
+        tracing::warn!(file = %file.display(), "{KEEP_A_COPY}");
+    }
     let active = match &config.encryption_key {
         Some(key) => Zeroizing::new(key.expose().to_owned()),
         None => own_key(&config.data_dir)?,
@@ -39,34 +37,6 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
         Database::Postgres(url) => Location::Postgres(url.expose().to_owned()),
     };
     Store::open(&location, Arc::new(keyring)).await.context("the database could not be opened")
-}
-
-/// The key that is generated into the data directory, readable by its owner alone.
-fn own_key(data_dir: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let file = data_dir.join("encryption.key");
-    if let Ok(text) = fs::read_to_string(&file) {
-        let text = Zeroizing::new(text);
-        let mode = fs::metadata(&file)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            bail!("{} can be read by others (mode {:o}): chmod 600 it", file.display(), mode & 0o777);
-        }
-        return Ok(Zeroizing::new(text.trim().to_owned()));
-    }
-    fs::create_dir_all(data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
-    let key = generate_key();
-    let mut out = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&file)
-        .with_context(|| format!("{} cannot be written", file.display()))?;
-    out.write_all(key.as_bytes())?;
-    out.sync_all()?;
-    tracing::warn!(
-        file = %file.display(),
-        "an encryption key was generated; keep a copy of it apart from the database: without it no credential can be opened"
-    );
-    Ok(key)
 }
 
 pub(super) async fn state(
@@ -135,7 +105,7 @@ pub(super) async fn state(
     }))
 }
 
-fn use_cases(config: &Config) -> anyhow::Result<UseCases> {
+pub(super) fn use_cases(config: &Config) -> anyhow::Result<UseCases> {
     let Some(file) = &config.use_cases_file else { return Ok(UseCases::shipped()) };
     let text =
         fs::read_to_string(file).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))?;
@@ -195,11 +165,4 @@ fn ca_bundle(file: Option<&Path>, what: &str) -> anyhow::Result<CaBundle> {
     let Some(file) = file else { return Ok(CaBundle::default()) };
     let pem = fs::read(file).with_context(|| format!("{what}: {}", file.display()))?;
     CaBundle::from_pem(&pem).with_context(|| format!("{what}: {}", file.display()))
-}
-
-/// Whether everything that the configuration names can be read.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    instances(config)?;
-    use_cases(config)?;
-    Ok(())
 }

@@ -1,9 +1,8 @@
 //! `mooring api-key`: works beside a running server, which hears of it within a second.
 
-use super::{Failure, print, say};
+use super::{Failure, open, print, say};
 use crate::{
     api_key::{KeyRequest, KeyRequestError, create_key},
-    app::open_store,
     config::Config,
     domain::{Actor, Clock, Permission},
 };
@@ -20,8 +19,9 @@ pub(super) enum ApiKeyCommand {
         /// Binds the key to one tenant
         #[arg(long)]
         tenant: Option<String>,
-        /// `connections:read`, `connections:write`, `tokens:read`, `proxy` or `admin`; may be repeated
-        #[arg(long = "scope", required = true)]
+        /// `connections:read`, `connections:write`, `tokens:read`, `proxy` or `admin`; may be repeated. Without it the
+        /// key reads connections and their tokens
+        #[arg(long = "scope", default_values = ["connections:read", "tokens:read"])]
         scopes: Vec<Permission>,
         /// Such as `90d`; without it the key does not expire
         #[arg(long)]
@@ -34,7 +34,7 @@ pub(super) enum ApiKeyCommand {
 }
 
 pub(super) async fn run(command: ApiKeyCommand, config: &Config) -> Result<(), Failure> {
-    let store = open_store(config).await?;
+    let store = open(config).await?;
     let now = Clock::default().now();
     match command {
         ApiKeyCommand::Create { name, tenant, scopes, expires_in } => {

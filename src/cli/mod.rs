@@ -3,13 +3,14 @@
 //! 0 done, 1 failed, 2 bad configuration or usage.
 
 mod api_key;
-mod check_config;
 mod serve;
 mod token;
 mod user;
 
 use crate::{
+    app::{self, KEEP_A_COPY},
     config::{Config, Problems},
+    store::{Store, StoreError},
     vault::generate_key,
     web,
 };
@@ -81,14 +82,18 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve => serve::serve(&Config::from_env()?).await,
+        Command::Serve => serve::serve(&tried_configuration()?).await,
         Command::ApiKey(command) => api_key::run(command, &Config::from_env()?).await,
         Command::User(command) => user::run(command, &Config::from_env()?).await,
         Command::EncryptionKey(EncryptionKeyCommand::Generate) => {
             print(&generate_key());
             Ok(())
         }
-        Command::CheckConfig => check_config::check(&Config::from_env()?),
+        Command::CheckConfig => {
+            tried_configuration()?;
+            print("The configuration is good.");
+            Ok(())
+        }
         Command::Openapi => {
             print(&web::document().to_pretty_json().map_err(anyhow::Error::from)?);
             Ok(())
@@ -110,20 +115,39 @@ impl From<Problems> for Failure {
     }
 }
 
-impl<E: Into<anyhow::Error>> From<E> for Failure
-where
-    E: std::fmt::Debug + NotProblems,
-{
-    fn from(error: E) -> Self {
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
         Self::Other(error.into())
     }
 }
 
-/// Marks what turns into exit code 1.
-trait NotProblems {}
-impl NotProblems for anyhow::Error {}
-impl NotProblems for crate::store::StoreError {}
-impl NotProblems for std::io::Error {}
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// The configuration with everything that it names tried, or every problem of both.
+fn tried_configuration() -> Result<Config, Failure> {
+    let (config, problems) = Config::draft_from_env();
+    let lines = problems.iter().map(ToString::to_string);
+    let lines: Vec<_> = lines.chain(app::check(&config)).collect();
+    if lines.is_empty() { Ok(config) } else { Err(Failure::Usage(lines.join("\n"))) }
+}
+
+/// Opens the database. A key that is generated for it is told here, where nobody reads a log.
+async fn open(config: &Config) -> Result<Store, Failure> {
+    if let Some(file) = app::generate_missing_key(config)? {
+        say(&format!("{}: {KEEP_A_COPY}.", file.display()));
+    }
+    Ok(app::open_store(config).await?)
+}
 
 #[expect(clippy::print_stdout, reason = "this is what the command was asked for")]
 fn print(text: &str) {

@@ -1,18 +1,15 @@
 //! `mooring user`: people who sign in to the pages. The password comes from standard input, or is asked for.
 
-use super::{Failure, say};
+use super::{Failure, open, say};
 use crate::{
-    app::open_store,
     config::Config,
-    domain::{Actor, Clock, OperatorId},
-    store::Operator,
+    domain::{Actor, Clock},
+    operator::{bad_email, bad_password, new_operator},
     vault::hash_password,
 };
 use anyhow::Context;
 use clap::Subcommand;
 use std::io::{self, BufRead, IsTerminal};
-
-const SHORTEST: usize = 12;
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
@@ -23,13 +20,12 @@ pub(super) enum UserCommand {
 }
 
 pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Failure> {
-    let store = open_store(config).await?;
+    let store = open(config).await?;
     let now = Clock::default().now();
     match command {
         UserCommand::Add { email } => {
             let email = address(&email)?;
-            let operator =
-                Operator { id: OperatorId::fresh(), email, password_hash: hash_password(password()?).await };
+            let operator = new_operator(email, password()?).await;
             if !store.add_operator(&operator, now, &Actor::CommandLine).await? {
                 let message =
                     format!("{} is there already. See `mooring user reset-password`.", operator.email);
@@ -54,8 +50,10 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
 
 fn address(text: &str) -> Result<String, Failure> {
     let email = text.trim().to_lowercase();
-    let plausible = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-    if plausible { Ok(email) } else { Err(Failure::Usage(format!("{text:?} is not an e-mail address."))) }
+    match bad_email(&email) {
+        None => Ok(email),
+        Some(wrong) => Err(Failure::Usage(format!("{text:?} is not an e-mail address. {wrong}"))),
+    }
 }
 
 fn password() -> Result<String, Failure> {
@@ -66,8 +64,8 @@ fn password() -> Result<String, Failure> {
         io::stdin().lock().read_line(&mut line)?;
         line.trim_end_matches(['\r', '\n']).to_owned()
     };
-    if password.chars().count() < SHORTEST {
-        return Err(Failure::Usage(format!("A password has {SHORTEST} characters at least.")));
+    match bad_password(&password) {
+        None => Ok(password),
+        Some(wrong) => Err(Failure::Usage(wrong.to_owned())),
     }
-    Ok(password)
 }

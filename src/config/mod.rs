@@ -91,16 +91,24 @@ pub enum LogFormat {
 impl Config {
     /// From the process environment over `.env` in the working directory.
     pub fn from_env() -> Result<Self, Problems> {
-        let variables = environment::both();
-        Self::read(&variables.values, &variables.problems)
+        let (config, problems) = Self::draft_from_env();
+        Problems::unless_none(config, problems)
     }
 
     /// From a map of variables alone, plus the files that they name.
     pub fn from_vars(vars: &BTreeMap<String, String>) -> Result<Self, Problems> {
-        Self::read(vars, &[])
+        let (config, problems) = Self::draft(vars, &[]);
+        Problems::unless_none(config, problems)
     }
 
-    fn read(vars: &BTreeMap<String, String>, found: &[Problem]) -> Result<Self, Problems> {
+    /// The same as [`Config::from_env`], with the problems beside it: a check tries what the rest names, so
+    /// that a person hears of everything at once. Nothing is started with a problem.
+    pub fn draft_from_env() -> (Self, Vec<Problem>) {
+        let variables = environment::both();
+        Self::draft(&variables.values, &variables.problems)
+    }
+
+    fn draft(vars: &BTreeMap<String, String>, found: &[Problem]) -> (Self, Vec<Problem>) {
         let mut reader = Reader::new(vars);
         for problem in found {
             reader.problem(&problem.variable, &problem.wants);
@@ -137,7 +145,7 @@ impl Config {
             oidc: people::read_oidc(reader),
         };
         reader.refuse_unknown();
-        reader.finish(config)
+        (config, reader.take_problems())
     }
 }
 

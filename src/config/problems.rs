@@ -23,8 +23,9 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
-        Self(problems)
+    /// The value where there is no problem, else every problem.
+    pub(super) fn unless_none<T>(value: T, problems: Vec<Problem>) -> Result<T, Self> {
+        if problems.is_empty() { Ok(value) } else { Err(Self(problems)) }
     }
 
     /// The problems in the order in which the settings are documented.

@@ -1,6 +1,6 @@
 //! Reads one setting after the other out of a map of variables and collects what is wrong with them.
 //! A value that is wrong is noted and replaced by its default, so that the reading goes on to the end;
-//! no configuration with a problem ever leaves this module's parent.
+//! nothing is started with a configuration that has a problem.
 
 use super::{
     hidden::Hidden,
@@ -26,11 +26,11 @@ impl<'a> Reader<'a> {
 
     /// The value, or every problem that was found on the way to it.
     pub(super) fn finish<T>(&mut self, value: T) -> Result<T, Problems> {
-        if self.problems.is_empty() {
-            Ok(value)
-        } else {
-            Err(Problems::new(std::mem::take(&mut self.problems)))
-        }
+        Problems::unless_none(value, self.take_problems())
+    }
+
+    pub(super) fn take_problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
     }
 
     /// What was given, without the spaces around it. An empty variable counts as not given: that is how

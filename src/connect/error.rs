@@ -31,10 +31,9 @@ pub enum ConnectError {
     Inspect(#[from] InspectError),
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
-    #[error(
-        "This belongs to {now}, but the connection is of {was}. Use the same account, or make a new connection."
-    )]
-    DifferentAccount { was: String, now: String },
+    /// `None`: the provider does not say whose it is.
+    #[error("{}", different_account(was.as_deref(), now.as_deref()))]
+    DifferentAccount { was: Option<String>, now: Option<String> },
     #[error("This connection was made by OAuth: reauthorize it instead of pasting a token.")]
     MadeByOAuth,
     #[error("This connection was made with an access token: rotate the token instead.")]
@@ -86,6 +85,28 @@ impl ConnectError {
 
     pub(super) fn field(field: &'static str, message: impl Into<String>) -> Self {
         Self::Field { field, message: message.into() }
+    }
+}
+
+fn different_account(was: Option<&str>, now: Option<&str>) -> String {
+    let unknown = "cannot be compared. Allow a different account if it is meant, or make a new connection.";
+    match (was, now) {
+        (Some(was), Some(now)) => format!(
+            "This belongs to {now}, but the connection is of {was}. Use the same account, or make a new connection."
+        ),
+        (Some(was), None) => {
+            format!(
+                "The provider does not say whose this is, so it and {was}, whose connection this is, {unknown}"
+            )
+        }
+        (None, Some(now)) => {
+            format!(
+                "This belongs to {now}. The provider does not say whose the one before was, so they {unknown}"
+            )
+        }
+        (None, None) => format!(
+            "The provider does not say whose this is, nor whose the one before was, so the accounts {unknown}"
+        ),
     }
 }
 

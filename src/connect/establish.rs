@@ -13,6 +13,9 @@ use crate::{
 /// The one provider there is. A second one makes this a field of [`Place`].
 pub(super) const PROVIDER: &str = "gitlab";
 
+/// How often a person's credential is tried again where a renewal was faster. Renewals are minutes apart.
+pub(super) const MOST_SWAPS: u32 = 5;
+
 /// Where a connection is made.
 pub(super) struct Place {
     pub(super) integration: Option<String>,
@@ -88,7 +91,8 @@ impl Connect {
         }
     }
 
-    /// Swaps the credential of a connection for one of the same account.
+    /// Swaps the credential of a connection for one of the same account. `ChangedMeanwhile`: it has another
+    /// generation by now, or is gone.
     pub(super) async fn swap(
         &self,
         was: &Connection,

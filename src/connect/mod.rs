@@ -4,13 +4,17 @@
 //! an exchange is revoked again.
 
 mod adopt;
-mod authorize;
+mod begin;
+mod callback;
 mod error;
 mod establish;
+mod exchange;
 mod fields;
+mod same_account;
 
 pub use adopt::{Inspected, Pasted, Replacement};
-pub use authorize::{Begin, Callback, Outcome, Purpose, Started};
+pub use begin::{Begin, Purpose, Started};
+pub use callback::{Callback, Outcome};
 pub use error::{ConnectError, inspect_code};
 pub use fields::{Fields, Target};
 

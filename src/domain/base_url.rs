@@ -185,15 +185,6 @@ impl BaseUrl {
         url.set_path(&below);
         url
     }
-
-    /// Whether `url` has the same origin, lies at or below the subpath, and carries no user name or password.
-    pub fn contains(&self, url: &Url) -> bool {
-        let base = self.url.path().trim_end_matches('/');
-        self.url.origin() == url.origin()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.path().strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
 }
 
 /// `.` and `..` in every spelling that the URL parser knows.

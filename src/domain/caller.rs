@@ -17,7 +17,6 @@ words! {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub api_key_id: String,
-    pub name: String,
     /// `Some`: the key sees this tenant's connections and nothing else.
     pub tenant: Option<String>,
     pub permissions: Vec<Permission>,
@@ -31,11 +30,6 @@ impl Caller {
                 || (*held == Permission::ConnectionsWrite && wanted == Permission::ConnectionsRead)
         })
     }
-
-    /// Whether this key may know that something of `tenant` exists.
-    pub fn sees(&self, tenant: Option<&str>) -> bool {
-        self.tenant.is_none() || self.tenant.as_deref() == tenant
-    }
 }
 
 #[cfg(test)]
@@ -46,7 +40,6 @@ mod tests {
     fn permissions_imply_as_the_contract_says() {
         let with = |permissions: &[Permission]| Caller {
             api_key_id: "k".into(),
-            name: "n".into(),
             tenant: None,
             permissions: permissions.to_vec(),
         };

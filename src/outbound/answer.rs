@@ -3,9 +3,7 @@
 //! The rule it guards: no host decides how much memory we use, and no answer shows its body in a log.
 
 use std::fmt;
-use std::time::{Duration, Instant};
 
-use http::header::AsHeaderName;
 use http::{HeaderMap, StatusCode};
 use reqwest::Response;
 
@@ -16,21 +14,10 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// From the start of the call to the last byte.
-    pub elapsed: Duration,
 }
 
 impl Answer {
-    /// A header as text, or nothing if it is missing or not plain ASCII.
-    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    pub(super) async fn read(
-        mut response: Response,
-        limit: usize,
-        started: Instant,
-    ) -> Result<Self, OutboundError> {
+    pub(super) async fn read(mut response: Response, limit: usize) -> Result<Self, OutboundError> {
         let status = response.status();
         let too_large = OutboundError::TooLarge { status, limit };
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
@@ -46,7 +33,7 @@ impl Answer {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, headers: std::mem::take(response.headers_mut()), body, elapsed: started.elapsed() })
+        Ok(Self { status, headers: std::mem::take(response.headers_mut()), body })
     }
 }
 
@@ -57,7 +44,6 @@ impl fmt::Debug for Answer {
             .field("status", &self.status)
             .field("headers", &self.headers.len())
             .field("body_bytes", &self.body.len())
-            .field("elapsed", &self.elapsed)
             .finish()
     }
 }

@@ -3,7 +3,8 @@
 //! The crate refuses a good token for a missing `token_type` or a number in quotes, and after a rotation
 //! that token would be lost. What real providers get wrong is put right here, before the crate looks.
 
-use crate::outbound::{Answer, Outbound, OutboundError};
+use super::Instance;
+use crate::outbound::{ANSWER_LIMIT, Answer, OutboundError};
 use async_trait::async_trait;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
@@ -39,7 +40,7 @@ pub(super) enum WireError {
 
 /// Our one HTTP client, as the `oauth2` crate wants it.
 pub(super) struct Wire<'a> {
-    pub(super) http: &'a Outbound,
+    pub(super) instance: &'a Instance,
     pub(super) keep: &'a dyn KeepAnswer,
 }
 
@@ -50,7 +51,7 @@ impl<'c> AsyncHttpClient<'c> for Wire<'_> {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let request = request.try_into().map_err(|_| WireError::Request)?;
-            let answer = self.http.send(request).await?;
+            let answer = self.instance.send(request, ANSWER_LIMIT).await?;
             if answer.status.is_success() {
                 self.keep.keep(&answer.body).await;
             }
@@ -85,7 +86,7 @@ pub(super) fn repaired(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The JSON object of a body, also behind a byte order mark. Of a key that stands twice the last counts.
-fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
+pub(super) fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
 }
 
@@ -151,12 +152,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        Answer {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: map,
-            body: body.to_vec(),
-            elapsed: Duration::ZERO,
-        }
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: map, body: body.to_vec() }
     }
 
     fn granted(body: &[u8]) -> BasicTokenResponse {

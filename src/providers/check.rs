@@ -1,8 +1,8 @@
 //! Checks a token against use cases: what is missing, said once for connecting and for the daily check.
 
-use super::{InspectError, Inspection, Instance, ProviderApi};
+use super::{InspectError, Inspection, Instance, Project, ProviderApi};
 use crate::domain::{AccessLevel, CheckOutcome, Scopes, Secret, UseCase, UseCaseCheck};
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 /// Fine-grained tokens list this instead of scopes; their rights can only be tried.
 const GRANULAR: &str = "granular";
@@ -11,7 +11,8 @@ const GRANULAR: &str = "granular";
 const LOOKED_AT: usize = 100;
 const NAMED: usize = 20;
 
-/// Checks each use case. Errors only when the provider cannot be asked.
+/// Checks each use case. Errors only when the provider cannot be asked. What several use cases ask is asked
+/// once.
 pub async fn check_use_cases(
     api: &dyn ProviderApi,
     instance: &Instance,
@@ -19,21 +20,31 @@ pub async fn check_use_cases(
     found: &Inspection,
     use_cases: &[&UseCase],
 ) -> Result<Vec<UseCaseCheck>, InspectError> {
-    let mut reached = BTreeMap::new();
+    let mut asked = Asked { api, instance, token, found, reached: BTreeMap::new(), projects: None };
     let mut checks = Vec::new();
     for use_case in use_cases {
-        let needs = use_case.needs(found.token_kind);
-        let missing_scopes = missing(&found.scopes, &needs.scopes);
+        checks.push(asked.check(use_case).await?);
+    }
+    Ok(checks)
+}
+
+/// The questions of one check, with the answers so far.
+struct Asked<'a> {
+    api: &'a dyn ProviderApi,
+    instance: &'a Instance,
+    token: &'a Secret,
+    found: &'a Inspection,
+    reached: BTreeMap<AccessLevel, Option<bool>>,
+    projects: Option<Vec<Project>>,
+}
+
+impl Asked<'_> {
+    async fn check(&mut self, use_case: &UseCase) -> Result<UseCaseCheck, InspectError> {
+        let needs = use_case.needs(self.found.token_kind);
+        let missing_scopes = missing(&self.found.scopes, &needs.scopes);
         let level = needs.least_role;
-        let mut too_low_in = Vec::new();
         let outcome = if missing_scopes.is_empty() {
-            let answer = match reached.entry(level.0) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(unknown) => {
-                    *unknown.insert(api.reaches(instance, token, found.account.as_ref(), level).await?)
-                }
-            };
-            match answer {
+            match self.reaches(level).await? {
                 Some(true) => CheckOutcome::Ok,
                 Some(false) => CheckOutcome::InsufficientRole,
                 None => CheckOutcome::RoleUnknown,
@@ -41,32 +52,39 @@ pub async fn check_use_cases(
         } else {
             CheckOutcome::InsufficientScope
         };
-        if outcome == CheckOutcome::Ok {
-            too_low_in = projects_below(api, instance, token, level).await;
-        }
-        checks.push(UseCaseCheck {
+        let too_low_in =
+            if outcome == CheckOutcome::Ok { self.projects_below(level).await } else { Vec::new() };
+        Ok(UseCaseCheck {
             use_case: use_case.id.clone(),
             outcome,
             missing_scopes,
             least_role: level.to_string(),
             too_low_in,
-        });
+        })
     }
-    Ok(checks)
+
+    async fn reaches(&mut self, level: AccessLevel) -> Result<Option<bool>, InspectError> {
+        if let Some(known) = self.reached.get(&level) {
+            return Ok(*known);
+        }
+        let account = self.found.account.as_ref();
+        let answer = self.api.reaches(self.instance, self.token, account, level).await?;
+        self.reached.insert(level, answer);
+        Ok(answer)
+    }
+
+    /// The projects where the role is too low. A list that cannot be had is no reason to refuse.
+    async fn projects_below(&mut self, level: AccessLevel) -> Vec<String> {
+        if self.projects.is_none() {
+            let page = self.api.projects(self.instance, self.token, None, LOOKED_AT).await;
+            self.projects = Some(page.map(|p| p.projects).unwrap_or_default());
+        }
+        let projects = self.projects.iter().flatten();
+        let below = projects.filter(|p| p.access_level.is_some_and(|held| held < level));
+        below.map(|p| p.path.clone()).take(NAMED).collect()
+    }
 }
 
 fn missing(held: &Scopes, needed: &Scopes) -> Vec<String> {
     if held.holds(GRANULAR) { Vec::new() } else { held.missing(needed) }
-}
-
-/// The projects where the role is too low. A list that cannot be had is no reason to refuse.
-async fn projects_below(
-    api: &dyn ProviderApi,
-    instance: &Instance,
-    token: &Secret,
-    level: AccessLevel,
-) -> Vec<String> {
-    let Ok(page) = api.projects(instance, token, None, LOOKED_AT).await else { return Vec::new() };
-    let below = page.projects.into_iter().filter(|p| p.access_level.is_some_and(|held| held < level));
-    below.map(|p| p.path).take(NAMED).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{BaseUrl, Connection, Integration, OAuthApplication, quoted_id},
-    outbound::Outbound,
+    outbound::{Answer, Outbound, OutboundError},
 };
 use std::collections::BTreeMap;
 
@@ -12,6 +12,23 @@ pub struct Instance {
     pub base_url: BaseUrl,
     pub http: Outbound,
     pub application: Option<OAuthApplication>,
+}
+
+impl Instance {
+    /// Sends `request` and reads an answer of at most `limit` bytes. Why there is none is told to the log here,
+    /// once: what a person reads names the step that failed and not its cause.
+    pub(super) async fn send(
+        &self,
+        request: reqwest::Request,
+        limit: usize,
+    ) -> Result<Answer, OutboundError> {
+        let sent = self.http.send_with_limit(request, limit).await;
+        if let Err(error) = &sent {
+            let host = self.base_url.host();
+            tracing::warn!(host, step = error.step(), %error, cause = error.detail(), "a call failed");
+        }
+        sent
+    }
 }
 
 /// The installations that may be spoken to: those that the operator configured, each with its own trust,

@@ -2,11 +2,11 @@
 
 use super::{
     Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError,
-    answer::{KeepNothing, Wire, WireError, repaired, retry_after},
+    answer::{KeepNothing, Wire, WireError, read_object, repaired, retry_after},
 };
 use crate::{
     domain::{BaseUrl, OAuthApplication, Reason, Scopes, Secret},
-    outbound::{OutboundError, Sent},
+    outbound::{ANSWER_LIMIT, Answer, OutboundError, Sent},
 };
 use http::{Method, StatusCode};
 use oauth2::{
@@ -67,7 +67,7 @@ pub(super) async fn exchange_code(
     now: OffsetDateTime,
 ) -> Result<Grant, ExchangeError> {
     let client = client(instance, endpoints)?;
-    let wire = Wire { http: &instance.http, keep: &KeepNothing };
+    let wire = Wire { instance, keep: &KeepNothing };
     let answer = client
         .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(code_verifier.expose().to_owned()))
@@ -86,7 +86,7 @@ pub(super) async fn refresh(
 ) -> Result<Grant, RenewError> {
     let misconfigured = |e: ExchangeError| RenewError::Misconfigured { message: e.to_string() };
     let client = client(instance, endpoints).map_err(misconfigured)?;
-    let wire = Wire { http: &instance.http, keep };
+    let wire = Wire { instance, keep };
     let token = RefreshToken::new(refresh_token.expose().to_owned());
     let answer = client.exchange_refresh_token(&token).request_async(&wire).await;
     let unusable = || RenewError::Uncertain { message: unreadable(&instance.base_url) };
@@ -104,7 +104,8 @@ pub(super) async fn revoke(
     endpoints: Endpoints,
     token: &Secret,
 ) -> Result<(), RevokeError> {
-    let application = application(instance).map_err(|e| RevokeError::Refused { message: e.to_string() })?;
+    let later = |message| RevokeError::Unavailable { message, retry_after: None };
+    let application = application(instance).map_err(|e| later(e.to_string()))?;
     let form = [
         ("client_id", application.client_id.as_str()),
         ("client_secret", application.client_secret.expose()),
@@ -114,23 +115,30 @@ pub(super) async fn revoke(
     let host = instance.base_url.host();
     let request =
         instance.http.request(Method::POST, instance.base_url.join(endpoints.revoke)).form(&form).build();
-    let request =
-        request.map_err(|_| RevokeError::Refused { message: "The request could not be built.".into() })?;
-    let answer = match instance.http.send(request).await {
-        Ok(answer) => answer,
-        Err(e) => return Err(RevokeError::Unavailable { message: told(&e, host), retry_after: None }),
-    };
-    match answer.status {
-        status if status.is_success() => Ok(()),
-        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(RevokeError::Refused {
-                message: format!("{host} did not accept our OAuth application for revoking."),
-            })
-        }
-        status => Err(RevokeError::Unavailable {
-            message: format!("{host} answered {}.", status.as_u16()),
-            retry_after: retry_after(&answer.headers),
-        }),
+    let request = request.map_err(|_| later("The request could not be built.".into()))?;
+    let answer = instance.send(request, ANSWER_LIMIT).await.map_err(|e| later(told(&e, host)))?;
+    if answer.status.is_success() {
+        return Ok(());
+    }
+    if refuses_the_token(&answer) {
+        let message = format!("{host} does not let our OAuth application revoke this token.");
+        return Err(RevokeError::Refused { message });
+    }
+    Err(RevokeError::Unavailable {
+        message: format!("{host} answered {}.", answer.status.as_u16()),
+        retry_after: retry_after(&answer.headers),
+    })
+}
+
+/// Whether no later attempt can do better. Only the endpoint's own JSON says so: what a proxy answers, or an
+/// application that is not accepted now, may be mended by the next attempt.
+fn refuses_the_token(answer: &Answer) -> bool {
+    let fields = read_object(&answer.body);
+    let error = fields.as_ref().and_then(|f| f.get("error")?.as_str());
+    match (answer.status, error) {
+        (StatusCode::FORBIDDEN, Some("unauthorized_client")) => true,
+        (StatusCode::BAD_REQUEST, Some(error)) => error != "invalid_client",
+        _ => false,
     }
 }
 
@@ -226,7 +234,7 @@ fn exchange_error(error: &TokenError, base_url: &BaseUrl) -> ExchangeError {
 fn misconfigured(code: &str, host: &str) -> String {
     match code {
         "invalid_client" | "unauthorized_client" => format!(
-            "{host} does not accept our OAuth application: its client id or client secret is wrong or was renewed. \
+            "{host} does not accept our OAuth application: its client id or client secret is wrong or was replaced. \
              The operator must correct it."
         ),
         "invalid_scope" => {

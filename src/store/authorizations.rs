@@ -29,14 +29,12 @@ pub struct NewAuthorization {
     pub expires_at: OffsetDateTime,
 }
 
-/// An authorization that a callback named.
-#[derive(Debug)]
+/// An authorization that a callback named. It has no `Debug`: its hashes tell of a browser and a session.
 pub struct Authorization {
     pub binder: Digest,
     pub session: Digest,
     pub integration: String,
     pub base_url: BaseUrl,
-    pub redirect_uri: String,
     pub scopes: Scopes,
     pub purpose: String,
     pub created_at: OffsetDateTime,
@@ -51,7 +49,6 @@ struct AuthorizationRow {
     session_hash: Vec<u8>,
     integration: String,
     base_url: String,
-    redirect_uri: String,
     scopes: String,
     purpose: String,
     created_at: i64,
@@ -74,7 +71,6 @@ impl TryFrom<AuthorizationRow> for Authorization {
             binder: row.binder_hash,
             session: row.session_hash,
             integration: row.integration,
-            redirect_uri: row.redirect_uri,
             purpose: row.purpose,
             outcome: row.outcome,
         })
@@ -110,7 +106,7 @@ impl Store {
 
     pub async fn authorization(&self, state: &Digest) -> Result<Option<Authorization>, StoreError> {
         let row: Option<AuthorizationRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select binder_hash, session_hash, integration, base_url, redirect_uri, scopes, purpose,
+            "select binder_hash, session_hash, integration, base_url, scopes, purpose,
                     created_at, expires_at, consumed_at, outcome
                from authorizations
               where state_hash = $1",

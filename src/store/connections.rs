@@ -3,7 +3,7 @@
 use super::{
     Store, StoreError,
     db::on,
-    rows::{Reader, tenant_from},
+    rows::{Reader, readable, tenant_from},
 };
 use crate::domain::{BaseUrl, Connection, ConnectionId, CredentialFacts, Failure, Scopes};
 
@@ -152,14 +152,36 @@ impl Store {
         rows.iter().map(ConnectionRow::connection).collect()
     }
 
-    /// Connections, newest first, older than `before`.
+    /// Connections, newest first, older than `before`: `limit` of them if there are so many. A row that
+    /// cannot be read is passed over.
     pub async fn list_connections(
         &self,
         filter: &ConnectionFilter,
         before: Option<ConnectionId>,
         limit: i64,
     ) -> Result<Vec<Connection>, StoreError> {
-        let rows: Vec<ConnectionRow> = on!(self.db, read, |pool| {
+        let mut before = before.map(|id| id.to_string()).unwrap_or_default();
+        let mut missing = limit;
+        let mut found = Vec::new();
+        loop {
+            let rows = self.connection_rows(filter, &before, missing).await?;
+            let is_last = i64::try_from(rows.len()).is_ok_and(|got| got < missing);
+            let good = rows.iter().filter_map(|r| readable("connections", &r.connection_id, r.connection()));
+            let had = found.len();
+            found.extend(good);
+            missing -= i64::try_from(found.len() - had).expect("no more than the limit");
+            let Some(last) = rows.last().filter(|_| !is_last && missing > 0) else { return Ok(found) };
+            before.clone_from(&last.connection_id);
+        }
+    }
+
+    async fn connection_rows(
+        &self,
+        filter: &ConnectionFilter,
+        before: &str,
+        limit: i64,
+    ) -> Result<Vec<ConnectionRow>, StoreError> {
+        Ok(on!(self.db, read, |pool| {
             sqlx::query_as(select_connections!(
             "where ($1 = '' or c.connection_id < $1)
                and ($2 = '' or c.tenant = $2)
@@ -170,7 +192,7 @@ impl Store {
              order by c.connection_id desc
              limit $6"
         ))
-        .bind(before.map(|id| id.to_string()).unwrap_or_default())
+        .bind(before)
         .bind(&filter.tenant)
         .bind(&filter.integration)
         .bind(&filter.method)
@@ -178,8 +200,7 @@ impl Store {
         .bind(limit)
         .fetch_all(pool)
         .await?
-        });
-        rows.iter().map(ConnectionRow::connection).collect()
+        }))
     }
 }
 

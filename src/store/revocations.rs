@@ -1,10 +1,10 @@
 //! Ended connections: gone at once, while the provider is told to kill the token until it has heard.
 
 use super::{
-    Held, Store, StoreError,
+    Store, StoreError,
     db::{in_transaction, on},
     events::{append_event, event},
-    rows::{Reader, micros},
+    rows::{Reader, micros, readable},
 };
 use crate::{
     domain::{
@@ -96,19 +96,24 @@ macro_rules! owe {
 }
 
 impl Store {
-    /// Ends a connection. With `revoke` its token is owed to the provider from the same moment on.
+    /// Ends a connection. A `credential` that is given is owed to the provider from the same moment on.
     /// `false`: it was gone, or its credential changed since it was read.
     pub async fn disconnect(
         &self,
-        held: &Held,
-        revoke: bool,
+        was: &Connection,
+        credential: Option<&Credential>,
         at: OffsetDateTime,
         actor: &Actor,
     ) -> Result<bool, StoreError> {
-        let was = &held.connection;
         let mut told = event(EventKind::Disconnected, at, was.id, was.tenant.as_deref(), actor);
         told.detail = Some(was.name.clone());
         let ended = in_transaction!(self.db, |tx| {
+            // Held before the generation is compared: a renewal that is just committed shows in the next
+            // statement, but not in one that began to wait for it.
+            sqlx::query("update connections set updated_at = updated_at where connection_id = $1")
+                .bind(was.id.to_string())
+                .execute(&mut *tx)
+                .await?;
             let ended = sqlx::query(
                 "delete from connections
                   where connection_id = $1
@@ -120,8 +125,8 @@ impl Store {
             .await?
             .rows_affected();
             if ended == 1 {
-                if revoke {
-                    owe!(self, &mut *tx, &GivenUp::of(was, &held.credential), at);
+                if let Some(credential) = credential {
+                    owe!(self, &mut *tx, &GivenUp::of(was, credential), at);
                 }
                 append_event!(tx, &told);
             }
@@ -138,7 +143,7 @@ impl Store {
     }
 
     /// Revocations whose next attempt has come. Each is put off by `hold` at once, so that two replicas
-    /// do not take the same one.
+    /// do not take the same one. A row that cannot be read is passed over until its next time.
     pub async fn take_revocations(
         &self,
         now: OffsetDateTime,
@@ -160,7 +165,8 @@ impl Store {
         .bind(limit)
         .fetch_all(pool)
         .await?);
-        rows.into_iter().map(|row| self.owed(&row)).collect()
+        let owed = |row: &RevocationRow| readable("revocations", &row.revocation_id, self.owed(row));
+        Ok(rows.iter().filter_map(owed).collect())
     }
 
     fn owed(&self, row: &RevocationRow) -> Result<OwedRevocation, StoreError> {

@@ -42,6 +42,21 @@ impl Reader<'_> {
     }
 }
 
+/// What was read of a row. One that cannot be read is passed over, so that it does not hide the others; the
+/// log names it and tells nothing of its content.
+pub(super) fn readable<T>(table: &'static str, row: &str, read: Result<T, StoreError>) -> Option<T> {
+    let error = match read {
+        Ok(value) => return Some(value),
+        Err(error) => error,
+    };
+    let cause = match error {
+        StoreError::Vault(cause) => cause.to_string(),
+        _ => "a column is not understood".to_owned(),
+    };
+    tracing::error!(table, row, cause, "a row cannot be read and is passed over");
+    None
+}
+
 /// The column form of an optional tenant: a unique index does not compare nulls.
 pub(super) fn tenant_column(tenant: Option<&str>) -> &str {
     tenant.unwrap_or_default()

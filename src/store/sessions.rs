@@ -1,7 +1,11 @@
 //! Operators' sessions, kept under the hash of their id: a stolen database holds no usable cookie.
 
 use super::{Store, StoreError, db::on, rows::micros};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
+
+/// How long the journal of renewals and the counts of hand-outs look back.
+const JOURNAL_KEPT: Duration = Duration::days(90);
+const USAGE_KEPT: Duration = Duration::days(400);
 
 impl Store {
     /// `false`: a session with that id is there already.
@@ -66,7 +70,8 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what has ended: sessions, and authorizations an hour after their time.
+    /// Forgets what has ended: sessions, authorizations an hour after their time, closed renewals after 90
+    /// days, and hand-outs after 400.
     pub async fn sweep(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         on!(self.db, write, |pool| {
             sqlx::query("delete from sessions where expires_at <= $1")
@@ -74,7 +79,15 @@ impl Store {
                 .execute(pool)
                 .await?;
             sqlx::query("delete from authorizations where expires_at <= $1")
-                .bind(micros(now - time::Duration::HOUR))
+                .bind(micros(now - Duration::HOUR))
+                .execute(pool)
+                .await?;
+            sqlx::query("delete from renewals where finished_at < $1")
+                .bind(micros(now - JOURNAL_KEPT))
+                .execute(pool)
+                .await?;
+            sqlx::query("delete from usage where day < $1")
+                .bind((now - USAGE_KEPT).unix_timestamp() / 86_400)
                 .execute(pool)
                 .await?;
         });

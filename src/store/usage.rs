@@ -2,6 +2,7 @@
 
 use super::{Store, StoreError, db::in_transaction, rows::micros};
 use crate::domain::ConnectionId;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// Hand-outs of one connection to one caller that were counted in memory.
@@ -13,37 +14,44 @@ pub struct UsageCount {
     pub last_at: OffsetDateTime,
 }
 
+const ADD: &str = "insert into usage (connection_id, api_key_id, day, hand_outs) values ($1, $2, $3, $4)
+     on conflict (connection_id, api_key_id, day)
+     do update set hand_outs = usage.hand_outs + excluded.hand_outs";
+
+const CONNECTION_USED: &str = "update connections set last_used_at = $2
+  where connection_id = $1 and (last_used_at is null or last_used_at < $2)";
+
+const KEY_USED: &str = "update api_keys set last_used_at = $2
+  where api_key_id = $1 and (last_used_at is null or last_used_at < $2)";
+
 impl Store {
+    /// Adds counts to those of their day. Rows are written in one order, connections first: two replicas that
+    /// write at once wait for each other and never in a circle.
     pub async fn add_usage(&self, counts: &[UsageCount]) -> Result<(), StoreError> {
-        in_transaction!(self.db, |tx| for count in counts {
-            let day = count.last_at.unix_timestamp() / 86_400;
-            sqlx::query(
-                "insert into usage (connection_id, api_key_id, day, hand_outs) values ($1, $2, $3, $4)
-                 on conflict (connection_id, api_key_id, day)
-                 do update set hand_outs = usage.hand_outs + excluded.hand_outs",
-            )
-            .bind(count.connection.to_string())
-            .bind(&count.api_key_id)
-            .bind(day)
-            .bind(count.hand_outs)
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query(
-                "update connections set last_used_at = $2
-                  where connection_id = $1 and (last_used_at is null or last_used_at < $2)",
-            )
-            .bind(count.connection.to_string())
-            .bind(micros(count.last_at))
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query(
-                "update api_keys set last_used_at = $2
-                  where api_key_id = $1 and (last_used_at is null or last_used_at < $2)",
-            )
-            .bind(&count.api_key_id)
-            .bind(micros(count.last_at))
-            .execute(&mut *tx)
-            .await?;
+        let mut sorted: Vec<_> = counts.iter().collect();
+        sorted.sort_by_key(|c| (c.connection, c.api_key_id.clone()));
+        let used = last_of(counts, |c| c.connection.to_string());
+        let using = last_of(counts, |c| c.api_key_id.clone());
+        in_transaction!(self.db, |tx| {
+            for (connection, last_at) in &used {
+                sqlx::query(CONNECTION_USED)
+                    .bind(connection)
+                    .bind(micros(*last_at))
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            for count in &sorted {
+                sqlx::query(ADD)
+                    .bind(count.connection.to_string())
+                    .bind(&count.api_key_id)
+                    .bind(count.last_at.unix_timestamp() / 86_400)
+                    .bind(count.hand_outs)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            for (key, last_at) in &using {
+                sqlx::query(KEY_USED).bind(key).bind(micros(*last_at)).execute(&mut *tx).await?;
+            }
         });
         Ok(())
     }
@@ -61,4 +69,14 @@ impl Store {
         .fetch_all(pool)
         .await?))
     }
+}
+
+/// When each was last used, in the order of the ids.
+fn last_of(counts: &[UsageCount], id: impl Fn(&UsageCount) -> String) -> BTreeMap<String, OffsetDateTime> {
+    let mut last = BTreeMap::new();
+    for count in counts {
+        let at = last.entry(id(count)).or_insert(count.last_at);
+        *at = count.last_at.max(*at);
+    }
+    last
 }

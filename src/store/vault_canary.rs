@@ -1,4 +1,6 @@
 //! One known value, sealed: a wrong key is found at start, before it can seal anything.
+//!
+//! It follows the active key, so that it does not keep a retired one in the keyring for ever.
 
 use super::{Store, StoreError, db::on};
 use crate::vault::Binding;
@@ -22,8 +24,19 @@ impl Store {
         .fetch_one(pool)
         .await?);
         match self.keyring.open(&sealed, BINDING) {
-            Ok(known) if *known == KNOWN => Ok(()),
-            _ => Err(StoreError::WrongKey),
+            Ok(known) if *known != KNOWN => Err(StoreError::WrongKey),
+            Err(_) => Err(StoreError::WrongKey),
+            Ok(_) if self.keyring.is_current(&sealed) => Ok(()),
+            Ok(_) => self.reseal_canary().await,
         }
+    }
+
+    async fn reseal_canary(&self) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query("update vault_canary set sealed = $1 where canary_id = 1")
+            .bind(self.keyring.seal(KNOWN, BINDING))
+            .execute(pool)
+            .await?
+            .rows_affected());
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fmt};
 use zeroize::Zeroizing;
 
 /// The length of an encryption key.
-pub const KEY_BYTES: usize = 32;
+const KEY_BYTES: usize = 32;
 
 const VERSION: u8 = 1;
 const ID_END: usize = 5;

@@ -48,7 +48,6 @@ impl FromRequestParts<AppState> for Key {
         }
         Ok(Self(Caller {
             api_key_id: key.id.clone(),
-            name: key.name.clone(),
             tenant: key.tenant.clone(),
             permissions: key.permissions.clone(),
         }))

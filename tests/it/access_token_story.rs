@@ -37,12 +37,18 @@ on_both!(from_pasting_a_project_token_to_the_end, async |on: On| {
     let page = format!("{}/connections/{}/rotate", app.site(), made["id"].as_str().unwrap());
     assert_eq!(dead["action_url"], page);
 
+    // GitLab makes a new bot for each token of a project: that is no other account.
+    let elsewhere = app.sim().mint_project(app.sim().add_project("acme/other"), &["api"], 40, None);
     let next = app.sim().mint_project(app.world.project, &["api"], 40, None);
-    let other = program.put_json("/api/v1/connections/acme-review/token", json!({"token": next.token})).await;
+    let path = "/api/v1/connections/acme-review/token";
+    let other = program.put_json(path, json!({"token": elsewhere.token})).await;
     assert_eq!(other.expect(409).json()["code"], "different_account");
-    let path = "/api/v1/connections/acme-review/token?allow_different_account=true";
     let rotated = program.put_json(path, json!({"token": next.token})).await.expect(200).json();
+    assert_ne!(rotated["account"]["id"], made["account"]["id"]);
     assert_eq!((&rotated["generation"], &rotated["status"]), (&json!(2), &json!("active")));
+    let allowed = format!("{path}?allow_different_account=true");
+    program.put_json(&allowed, json!({"token": elsewhere.token})).await.expect(200);
+    program.put_json(&allowed, json!({"token": next.token})).await.expect(200);
     let token = program.get("/api/v1/connections/acme-review/token").await.expect(200).json();
     assert_eq!(token["access_token"], next.token);
 

@@ -700,6 +700,38 @@ on_both!(a_refused_replacement_keeps_the_old_token_working, async |on: On| {
     app.stop().await;
 });
 
+on_both!(a_token_that_nobody_names_takes_no_place_by_itself, async |on: On| {
+    let mut app = TestApp::start(on).await;
+    let program = app.program(&["connections:write", "tokens:read"]).await;
+    let silent = || app.sim().mint_granular(app.world.alice, &[], None).token;
+    adopt(&program, pasted("silent", &silent())).await;
+    let (path, next) = (format!("{CONNECTIONS}/silent/token"), silent());
+    let reply = program.put_json(&path, json!({"token": next})).await.expect(409);
+    assert_eq!(reply.json()["code"], "different_account");
+    assert!(detail(&reply).contains("does not say whose"), "{}", reply.text);
+    let allowed = format!("{path}?allow_different_account=true");
+    assert_eq!(program.put_json(&allowed, json!({"token": next})).await.expect(200).json()["generation"], 2);
+    app.stop().await;
+});
+
+// Two people rotate at once: both are told that it was done, and the one who ends last has the last word.
+on_both!(a_replacement_wins_over_a_change_meanwhile, async |on: On| {
+    let mut app = TestApp::start(on).await;
+    let program = app.program(&["connections:write", "tokens:read"]).await;
+    let mint = || app.sim().mint_personal(app.world.alice, &["api"], None).token;
+    adopt(&program, pasted("alice", &mint())).await;
+    let (path, slow, fast) = (format!("{CONNECTIONS}/alice/token"), mint(), mint());
+    let gate = app.sim().hold(Endpoint::TokenSelf);
+    let (first, at, token) = (program.clone(), path.clone(), slow.clone());
+    let first = tokio::spawn(async move { first.put_json(&at, json!({"token": token})).await });
+    gate.reached().await;
+    program.put_json(&path, json!({"token": fast})).await.expect(200);
+    gate.release();
+    assert_eq!(first.await.unwrap().expect(200).json()["generation"], 3);
+    assert_eq!(program.get(&path).await.expect(200).json()["access_token"], slow);
+    app.stop().await;
+});
+
 /// What is replaced leaves no trace in the database's files: a copy of them must not bring it back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_token_is_gone_from_the_database_files() {

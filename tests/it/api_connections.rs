@@ -4,6 +4,12 @@ use crate::{
     api::{connect, id},
     support::app::{On, TestApp, on_both},
 };
+use gitlab_sim::{Endpoint, Fault, Sim};
+use mooring::{
+    domain::{BaseUrl, OAuthApplication, Scopes, Secret},
+    outbound::{CaBundle, Outbound},
+    providers::{GitLab, Instance, Provider, ProviderApi, RevokeError},
+};
 use serde_json::{Value, json};
 
 const PATH: &str = "/api/v1/connections/acme";
@@ -128,6 +134,88 @@ on_both!(a_disconnect_revokes_unless_told_not_to, async |on: On| {
     assert_eq!(live, [true, false, false]);
     assert_eq!(app.sim().counts().revocations, 2);
 });
+
+/// GitLab as the provider's calls see it, without the app.
+fn instance(sim: &Sim, application: &gitlab_sim::App) -> Instance {
+    Instance {
+        base_url: BaseUrl::parse_configured(&sim.url()).expect("a base URL"),
+        http: Outbound::trusted(&CaBundle::default()).expect("a client"),
+        application: Some(OAuthApplication {
+            client_id: application.client_id.clone(),
+            client_secret: Secret::new(&*application.client_secret),
+            redirect_uri: "http://localhost/callback".into(),
+            scopes: Scopes::parse("api"),
+        }),
+    }
+}
+
+/// Whether an owed revocation is struck off, as refused or as done; otherwise it is tried again.
+fn is_settled(outcome: &Result<(), RevokeError>) -> &'static str {
+    match outcome {
+        Ok(()) => "revoked",
+        Err(RevokeError::Refused { .. }) => "refused",
+        Err(RevokeError::Unavailable { .. }) => "later",
+    }
+}
+
+fn told(status: u16, error: &str) -> Fault {
+    Fault::Json { status, body: json!({"error": error}).to_string() }
+}
+
+#[tokio::test]
+async fn a_grant_is_owed_its_revocation_until_gitlab_itself_refuses_it() {
+    let sim = Sim::start(gitlab_sim::Options::default()).await;
+    let alice = sim.add_user("alice");
+    let application = sim.add_application("http://localhost/callback", &["api"]);
+    let token = Secret::new(sim.mint_oauth(alice, &application, &["api"]).refresh);
+    let (provider, here) = (Provider::new(GitLab), instance(&sim, &application));
+    for (fault, expected) in [
+        (told(403, "unauthorized_client"), "refused"),
+        (told(400, "unsupported_token_type"), "refused"),
+        (told(400, "invalid_client"), "later"),
+        (told(401, "invalid_client"), "later"),
+        (told(403, "forbidden"), "later"),
+        (Fault::status(400, "<html>"), "later"),
+        (Fault::status(403, "<html>"), "later"),
+        (Fault::status(404, "<html>"), "later"),
+        (Fault::bad_gateway(), "later"),
+        (Fault::DropBefore, "later"),
+    ] {
+        sim.fault(Endpoint::Revoke, fault.clone());
+        let outcome = provider.revoke_refresh_token(&here, &token).await;
+        assert_eq!(is_settled(&outcome), expected, "{fault:?}: {outcome:?}");
+    }
+    let unconfigured = Instance { application: None, ..here.clone() };
+    assert_eq!(is_settled(&provider.revoke_refresh_token(&unconfigured, &token).await), "later");
+    assert_eq!(is_settled(&provider.revoke_refresh_token(&here, &token).await), "revoked");
+    assert_eq!(sim.live_refresh_tokens(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_pasted_token_is_owed_its_revocation_until_gitlab_itself_answers() {
+    let sim = Sim::start(gitlab_sim::Options::default()).await;
+    let alice = sim.add_user("alice");
+    let application = sim.add_application("http://localhost/callback", &["api"]);
+    let token = Secret::new(sim.mint_personal(alice, &["api"], None).token);
+    let here = instance(&sim, &application);
+    for (status, error, html) in [
+        (400, "refused", "later"),
+        (401, "revoked", "later"),
+        (403, "refused", "later"),
+        (404, "refused", "later"),
+        (405, "refused", "later"),
+        (503, "later", "later"),
+    ] {
+        for (fault, expected) in [(told(status, "x"), error), (Fault::status(status, "<html>"), html)] {
+            sim.fault(Endpoint::RevokeSelf, fault.clone());
+            let outcome = GitLab.revoke_access_token(&here, &token).await;
+            assert_eq!(is_settled(&outcome), expected, "{fault:?}: {outcome:?}");
+        }
+    }
+    assert_eq!(is_settled(&GitLab.revoke_access_token(&here, &token).await), "revoked");
+    assert!(!sim.is_live(token.expose()));
+    assert_eq!(is_settled(&GitLab.revoke_access_token(&here, &token).await), "revoked", "it is dead");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_catalog_tells_what_can_be_connected_and_for_what() {

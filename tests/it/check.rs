@@ -45,6 +45,42 @@ on_both!(a_check_that_finds_all_well_says_when, async |on: On| {
     app.stop().await;
 });
 
+on_both!(what_two_use_cases_ask_is_asked_once, async |on: On| {
+    let mut app = TestApp::start(on).await;
+    let token = app.sim().mint_project(app.world.project, &["api", "read_repository"], 40, None).token;
+    let program = connect(&app, &token, &["code-review", "secret-scanning"]).await;
+    app.sim().reset_counts();
+    let checked = check(&program).await;
+    assert_eq!(checked["checks"].as_array().unwrap().len(), 2);
+    assert_eq!((app.sim().count(Endpoint::ProjectMember), app.sim().count(Endpoint::Projects)), (1, 1));
+    app.stop().await;
+});
+
+on_both!(a_user_answer_without_end_is_not_read, async |on: On| {
+    let mut app = TestApp::start(on).await;
+    let program = connect(&app, &alice(&app, &["api"]), &[]).await;
+    let body = json!({"id": 1, "username": "a".repeat(300 * 1024)}).to_string();
+    app.sim().fault(Endpoint::User, Fault::Json { status: 200, body });
+    let reply = program.request(http::Method::POST, CHECK).send().await.expect(502).json();
+    assert_eq!(reply["code"], "provider_unreachable");
+    app.stop().await;
+});
+
+on_both!(a_look_at_a_token_refuses_an_unknown_use_case, async |on: On| {
+    let mut app = TestApp::start(on).await;
+    let token = alice(&app, &["api"]);
+    let program = app.program(&["connections:write"]).await;
+    let mut asked = json!({"integration": "gitlab", "token": token, "use_cases": ["code-review", "baking"]});
+    app.sim().reset_counts();
+    let refused = program.post_json("/api/v1/tokens/inspect", asked.clone()).await.expect(422).json();
+    assert_eq!(refused["code"], "unknown_use_case");
+    assert_eq!(app.sim().count(Endpoint::Any), 0, "it is said before GitLab is asked");
+    asked["use_cases"] = json!(["code-review"]);
+    let found = program.post_json("/api/v1/tokens/inspect", asked).await.expect(200).json();
+    assert_eq!(found["use_cases"].as_array().unwrap().len(), 1);
+    app.stop().await;
+});
+
 on_both!(a_check_finds_a_revoked_token_and_nobody_asks_again, async |on: On| {
     let mut app = TestApp::start(on).await;
     let token = alice(&app, &["api"]);

@@ -223,14 +223,71 @@ async fn files_that_a_configuration_names_are_read_by_its_check() {
     for (name, path, says) in [
         ("MOORING_USE_CASES_FILE", "cases.toml", "king"),
         ("MOORING_CA_FILE", "ca.pem", "certificate"),
-        ("MOORING_GITLAB_URL", "https://user@gitlab.example.com", "gitlab"),
+        ("MOORING_GITLAB_URL", "https://user@gitlab.example.com", "up to the @"),
+        ("MOORING_INTEGRATION_ACME_EU_URL", "https://gitlab.example.com/../x", "path"),
+        ("MOORING_OUTBOUND_ALLOW", "169.254.169.254", "never"),
     ] {
         let said = run(folder.path(), &["check-config"], &[(name, path)]).await.expect(2);
-        assert!(said.err.contains(says), "{name}: {}", said.err);
-        assert_eq!((said.out.as_str(), said.err.lines().count()), ("", 1), "{name}");
+        assert!(said.err.starts_with(&format!("{name}: ")) && said.err.contains(says), "{}", said.err);
+        assert_eq!((said.out.as_str(), said.err.lines().count()), ("", 1), "{name}: {}", said.err);
     }
     file("key", &format!("{}\n", mooring::vault::generate_key().as_str()));
     run(folder.path(), &["check-config"], &[("MOORING_ENCRYPTION_KEY_FILE", "key")]).await.expect(0);
+}
+
+/// What is wrong with the values and with what they name is told at once, before anything is made.
+#[tokio::test]
+async fn every_problem_of_what_a_configuration_names_is_told_at_once() {
+    let folder = folder();
+    fs::write(folder.path().join("broken"), "this is = not\n[a file").unwrap();
+    let bad = [
+        ("MOORING_GITLAB_URL", "https://gitlab.example.com?x=1"),
+        ("MOORING_INTEGRATION_ACME_URL", "http://[::1"),
+        ("MOORING_INTEGRATION_ACME_CA_FILE", "broken"),
+        ("MOORING_CA_FILE", "broken"),
+        ("MOORING_OUTBOUND_ALLOW", "169.254.169.254"),
+        ("MOORING_USE_CASES_FILE", "broken"),
+        ("MOORING_LISTEN", "8080"),
+    ];
+    for command in [&["check-config"][..], &["serve"], &[]] {
+        let said = run(folder.path(), command, &bad).await.expect(2);
+        for (name, _) in bad {
+            let lines = said.err.lines().filter(|line| line.starts_with(&format!("{name}: "))).count();
+            assert_eq!(lines, 1, "{command:?}, {name}:\n{}", said.err);
+        }
+        assert_eq!((said.out.as_str(), said.err.lines().count()), ("", bad.len()), "{}", said.err);
+    }
+    assert!(!folder.path().join("data").exists(), "nothing starts with a problem");
+}
+
+#[tokio::test]
+async fn a_command_that_generates_the_key_says_so() {
+    let folder = folder();
+    let made = run(folder.path(), &["api-key", "create", "--name", "ci"], &[]).await.expect(0);
+    assert!(made.line().starts_with("moor_"));
+    let key = fs::read_to_string(folder.path().join("data/encryption.key")).unwrap();
+    assert!(made.err.contains("encryption key was generated"), "{}", made.err);
+    assert!(made.err.contains("data/encryption.key") && !made.err.contains(key.trim()), "{}", made.err);
+    let list = run(folder.path(), &["api-key", "list"], &[]).await.expect(0);
+    assert!(list.out.contains("connections:read,tokens:read"), "what a key may do by itself: {}", list.out);
+    assert_eq!(list.err, "");
+    let help = run(folder.path(), &["api-key", "create", "--help"], &[]).await.expect(0);
+    assert!(help.out.contains("[default: connections:read tokens:read]"), "{}", help.out);
+}
+
+#[tokio::test]
+async fn a_lost_key_is_not_replaced_by_a_new_one() {
+    let folder = folder();
+    run(folder.path(), &["api-key", "create", "--name", "ci"], &[]).await.expect(0);
+    let (file, aside) = (folder.path().join("data/encryption.key"), folder.path().join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    for command in [&["api-key", "list"][..], &["serve"]] {
+        let said = run(folder.path(), command, &[("MOORING_LISTEN", "127.0.0.1:0")]).await.expect(1);
+        assert!(said.err.contains("the key of this database is missing"), "{}", said.err);
+        assert!(!file.exists());
+    }
+    fs::rename(&aside, &file).unwrap();
+    run(folder.path(), &["api-key", "list"], &[]).await.expect(0);
 }
 
 #[tokio::test]
@@ -241,7 +298,6 @@ async fn bad_usage_exits_with_two() {
         &["--sail"],
         &["api-key"],
         &["api-key", "create", "--scope", "admin"],
-        &["api-key", "create", "--name", "ci"],
         &["api-key", "create", "--name", "ci", "--scope", "everything"],
         &["api-key", "create", "--name", "ci", "--scope", "admin", "--expires-in", "soon"],
         &["api-key", "revoke", "nosuchkey"],
@@ -334,6 +390,12 @@ async fn a_first_administrator_from_the_environment_needs_no_link() {
         assert_eq!(code, Some(0), "{said}");
         assert!(!said.contains("/setup?token=") && !said.contains(PASSWORD), "{said}");
     }
+    // Once somebody is there, the settings make nobody.
+    let other = [("MOORING_ADMIN_EMAIL", "new@example.com"), vars[1]];
+    let (code, said) = Server::start(folder.path(), &other).await.terminate().await;
+    assert_eq!(code, Some(0), "{said}");
+    let reset = ["user", "reset-password", "new@example.com"];
+    run_with_input(folder.path(), &reset, &[], &format!("{PASSWORD}\n")).await.expect(2);
 }
 
 #[tokio::test]

@@ -273,6 +273,10 @@ async fn no_sign_in_leads_to_another_site() {
         "the judge reads addresses as browsers do"
     );
     let nobody = app.http.stranger();
+    let (refused, ways): (Vec<_>, Vec<_>) = ways.into_iter().partition(|way| way.contains('\0'));
+    for way in &refused {
+        app.http.get(&asked_for(way)).await.expect(400);
+    }
     for way in &ways {
         let location = app.http.get(&asked_for(way)).await.expect(303).location().to_owned();
         assert!(location.starts_with('/') && stays(&location), "{way:?} leads to {location}");
@@ -534,6 +538,32 @@ on_both!(a_connection_that_is_reauthorized_stays_the_same_one, async |on: On| {
     assert!(app.sim().is_live(token["access_token"].as_str().unwrap()));
     app.advance(Duration::from_secs(7_200));
     assert_eq!(program.get("/api/v1/connections/acme/token").await.expect(200).json()["generation"], 3);
+});
+
+// The person who consents wins over a renewal that comes in between, and no grant is forgotten.
+on_both!(a_reauthorization_wins_over_a_renewal_meanwhile, async |on: On| {
+    let app = TestApp::start(on).await;
+    app.sign_in().await;
+    let fields = [("name", "acme"), ("integration", "gitlab"), ("use_cases", "code-review")];
+    let page = connected(app.http.get(&app.consent(&fields).await).await);
+    let id = page.strip_prefix("/connections/").expect("a connection's page");
+    let program = app.program(&["tokens:read", "connections:write"]).await;
+    for (endpoint, generation) in [(Endpoint::User, 3), (Endpoint::Projects, 5)] {
+        let answer = Flow::reauthorize(&app, id).await.approve(app.sim());
+        let gate = app.sim().hold(endpoint);
+        let (browser, path) = (app.http.clone(), answer.path());
+        let coming_back = tokio::spawn(async move { browser.get(&path).await });
+        timeout(PATIENCE, gate.reached()).await.expect("the new grant is looked at");
+        let renewed = program.request(http::Method::POST, "/api/v1/connections/acme/renew").send().await;
+        assert_eq!(renewed.expect(200).json()["generation"], generation - 1);
+        gate.release();
+        assert_eq!(connected(coming_back.await.unwrap()), page, "{endpoint:?}");
+        let token = program.get("/api/v1/connections/acme/token").await.expect(200).json();
+        assert_eq!(token["generation"], generation, "{endpoint:?}");
+        app.app().state.disconnect.try_once().await.unwrap();
+        assert_eq!(app.sim().live_refresh_tokens().len(), 1, "every older grant is dead");
+        assert!(app.sim().is_live(token["access_token"].as_str().unwrap()));
+    }
 });
 
 on_both!(reauthorizing_mends_a_dead_grant, async |on: On| {

@@ -16,6 +16,15 @@ fn configured(raw: &str) -> BaseUrl {
     BaseUrl::parse_configured(raw).unwrap()
 }
 
+/// Whether `url` has the same origin, lies at or below the subpath, and carries no user name or password.
+fn is_below(base: &BaseUrl, url: &Url) -> bool {
+    let path = base.url.path().trim_end_matches('/');
+    base.url.origin() == url.origin()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn rows() -> impl Iterator<Item = (&'static str, String, &'static str)> {
     TYPED_URLS.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let (row, rest) = line.split_once('|').unwrap();
@@ -174,26 +183,7 @@ fn join_keeps_the_subpath() {
 fn join_does_not_climb() {
     let base = typed("https://host.example/gitlab");
     for path in ["../admin", "%2e%2E/admin", ".\t./admin", "..\\admin", "//evil.example/admin", "/./admin"] {
-        assert!(base.contains(&base.join(path)), "{path:?} led to {}", base.join(path));
-    }
-}
-
-#[test]
-fn contains_asks_for_origin_and_subpath() {
-    let base = typed("https://host.example/gitlab");
-    for (url, expected) in [
-        ("https://host.example/gitlab", true),
-        ("https://host.example:443/gitlab/api/v4/projects?page=2", true),
-        ("https://host.example/gitlab-evil/api", false),
-        ("https://host.example/", false),
-        ("https://host.example/gitlab/../x", false),
-        ("http://host.example/gitlab", false),
-        ("https://host.example:8443/gitlab", false),
-        ("https://evil.example/gitlab", false),
-        ("https://user@host.example/gitlab", false),
-        ("https://:pw@host.example/gitlab", false),
-    ] {
-        assert_eq!(base.contains(&Url::parse(url).unwrap()), expected, "{url}");
+        assert!(is_below(&base, &base.join(path)), "{path:?} led to {}", base.join(path));
     }
 }
 
@@ -224,7 +214,7 @@ proptest! {
         if let Ok(base) = BaseUrl::parse_configured(&raw) {
             prop_assert_eq!(BaseUrl::parse_configured(base.as_str()), Ok(base.clone()));
             prop_assert!(!base.as_str().ends_with('/'));
-            prop_assert!(base.contains(&Url::parse(base.as_str()).unwrap()));
+            prop_assert!(is_below(&base, &Url::parse(base.as_str()).unwrap()));
         }
     }
 
@@ -233,9 +223,9 @@ proptest! {
         for base in ["https://host.example", "https://host.example/gitlab", "https://[2606:4700::1111]:8443/a/b"] {
             let base = typed(base);
             let joined = base.join(&path);
-            prop_assert!(base.contains(&joined), "{joined}");
+            prop_assert!(is_below(&base, &joined), "{joined}");
             prop_assert!(joined.query().is_none() && joined.fragment().is_none());
-            prop_assert!(base.contains(&Url::parse(joined.as_str()).unwrap()));
+            prop_assert!(is_below(&base, &Url::parse(joined.as_str()).unwrap()));
         }
     }
 }

@@ -61,7 +61,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
         let head = format!("HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
         let answer = trusted().send(get(&answering(head).url("/"))).await.unwrap();
         assert_eq!(answer.status.as_u16(), status);
-        assert_eq!(answer.header("location"), Some(location.as_str()));
+        assert_eq!(answer.headers["location"], location.as_str());
     }
     assert_eq!(target.connections(), 0);
 }
@@ -71,7 +71,6 @@ async fn an_error_status_is_an_answer_with_its_body() {
     let server = answering("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}");
     let answer = trusted().send(get(&server.url("/"))).await.unwrap();
     assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (400, &b"{}"[..]));
-    assert_eq!(answer.header("absent"), None);
 }
 
 #[tokio::test]

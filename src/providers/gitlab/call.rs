@@ -2,7 +2,7 @@
 
 use crate::{
     domain::Secret,
-    outbound::{Answer, OutboundError},
+    outbound::{ANSWER_LIMIT, Answer, LIST_LIMIT, OutboundError},
     providers::{InspectError, Instance, answer::retry_after},
 };
 use http::{
@@ -11,9 +11,6 @@ use http::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-/// Lists are larger than token answers.
-const LIST_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) struct Call<'a> {
     pub(super) instance: &'a Instance,
@@ -27,6 +24,10 @@ impl Call<'_> {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Answer, OutboundError> {
+        self.instance.send(self.request(method, path, query), ANSWER_LIMIT).await
+    }
+
+    fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> reqwest::Request {
         let mut url = self.instance.base_url.join(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -37,7 +38,7 @@ impl Call<'_> {
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        self.instance.http.send_with_limit(request, LIST_BYTES).await
+        request
     }
 
     /// Asks, and reads the answer if it is a success.
@@ -52,7 +53,17 @@ impl Call<'_> {
 
     /// Asks, and tells a refusal's meaning.
     pub(super) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, InspectError> {
-        let answer = self.send(Method::GET, path, query).await.map_err(|e| self.unreachable(&e))?;
+        self.granted(self.send(Method::GET, path, query).await)
+    }
+
+    /// As [`Call::ask`], for lists, which are larger.
+    pub(super) async fn ask_list(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, InspectError> {
+        let request = self.request(Method::GET, path, query);
+        self.granted(self.instance.send(request, LIST_LIMIT).await)
+    }
+
+    fn granted(&self, answer: Result<Answer, OutboundError>) -> Result<Answer, InspectError> {
+        let answer = answer.map_err(|e| self.unreachable(&e))?;
         if answer.status.is_success() { Ok(answer) } else { Err(self.refusal(&answer)) }
     }
 

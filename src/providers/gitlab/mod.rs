@@ -8,14 +8,12 @@ mod call;
 mod inspect;
 mod links;
 mod projects;
+mod revoke;
 
-use super::{
-    Endpoints, InspectError, Inspection, Instance, ProjectPage, ProviderApi, RevokeError, answer::retry_after,
-};
+use super::{Endpoints, InspectError, Inspection, Instance, ProjectPage, ProviderApi, RevokeError};
 use crate::domain::{AccessLevel, Account, BaseUrl, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
 use call::Call;
-use http::{Method, StatusCode};
 use time::OffsetDateTime;
 
 /// The provider `gitlab`.
@@ -78,29 +76,7 @@ impl ProviderApi for GitLab {
         projects::list(&Call { instance, token }, cursor, limit).await
     }
 
-    /// `DELETE /personal_access_tokens/self` (GitLab docs, "Personal access token API") takes project and
-    /// group tokens as well. A token that is dead already is what was asked for.
     async fn revoke_access_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError> {
-        let host = instance.base_url.host();
-        let unavailable = |message| RevokeError::Unavailable { message, retry_after: None };
-        let call = Call { instance, token };
-        let answer = call
-            .send(Method::DELETE, "api/v4/personal_access_tokens/self", &[])
-            .await
-            .map_err(|e| unavailable(format!("{host} could not be reached ({}).", e.step())))?;
-        match answer.status {
-            status if status.is_success() => Ok(()),
-            StatusCode::UNAUTHORIZED => Ok(()),
-            StatusCode::BAD_REQUEST
-            | StatusCode::FORBIDDEN
-            | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED => Err(RevokeError::Refused {
-                message: format!("{host} does not let this token revoke itself."),
-            }),
-            status => Err(RevokeError::Unavailable {
-                message: format!("{host} answered {}.", status.as_u16()),
-                retry_after: retry_after(&answer.headers),
-            }),
-        }
+        revoke::revoke(&Call { instance, token }).await
     }
 }

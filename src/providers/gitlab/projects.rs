@@ -74,7 +74,7 @@ pub(super) async fn list(
         let from = next.unwrap_or_default();
         let from = followed(&from);
         query.extend(from.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        let answer = call.ask("api/v4/projects", &query).await?;
+        let answer = call.ask_list("api/v4/projects", &query).await?;
         let rows: Vec<ProjectRow> = call.read(&answer)?;
         let got = rows.len();
         projects.extend(rows.into_iter().map(ProjectRow::into_project));
@@ -120,8 +120,8 @@ pub(super) async fn reaches(
 }
 
 async fn any(call: &Call<'_>, path: &str, query: &[(&str, &str)]) -> Result<Option<bool>, InspectError> {
-    match call.get::<Vec<Value>>(path, query).await {
-        Ok(rows) => Ok(Some(!rows.is_empty())),
+    match call.ask_list(path, query).await {
+        Ok(answer) => Ok(Some(!call.read::<Vec<Value>>(&answer)?.is_empty())),
         Err(InspectError::Denied) => Ok(None),
         Err(error) => Err(error),
     }

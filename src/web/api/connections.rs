@@ -142,6 +142,9 @@ pub(super) async fn list_connections(
     Ok(Json(Page::of(found, limit, |c| c.id.to_string(), |c| ConnectionView::of(c, &state))))
 }
 
+/// How many are read at once in search of a status.
+const BATCH: i64 = 200;
+
 /// A status follows from the clock, so it is looked for in what is read and not in the database.
 async fn with_status(
     state: &AppState,
@@ -150,11 +153,12 @@ async fn with_status(
     mut before: Option<ConnectionId>,
     wanted: i64,
 ) -> Result<Vec<Connection>, Problem> {
+    let batch_size = if status.is_some() { BATCH } else { wanted };
     let mut found = Vec::new();
     loop {
-        let batch = state.store.list_connections(filter, before, wanted).await?;
+        let batch = state.store.list_connections(filter, before, batch_size).await?;
         let last = batch.last().map(|c| c.id);
-        let full = i64::try_from(batch.len()) == Ok(wanted);
+        let full = i64::try_from(batch.len()) == Ok(batch_size);
         found.extend(batch.into_iter().filter(|c| status.is_none_or(|s| state.standing(c).status == s)));
         let enough = i64::try_from(found.len()).is_ok_and(|n| n >= wanted);
         if enough || !full {

@@ -2,7 +2,7 @@
 
 use super::{InTenant, actor, connections::target, find, view::ConnectionView};
 use crate::{
-    connect::{Inspected, Replacement},
+    connect::{ConnectError, Inspected, Replacement},
     domain::{Account, Permission, Secret, TokenKind, UseCaseCheck},
     handout::{Ask, HandedOut, Warning},
     web::{
@@ -192,6 +192,13 @@ impl Inspection {
     }
 }
 
+fn refuse_unknown(use_cases: &[String], state: &AppState) -> Result<(), ConnectError> {
+    match use_cases.iter().find(|id| state.use_cases.get(id).is_none()) {
+        Some(unknown) => Err(ConnectError::UnknownUseCase(unknown.clone())),
+        None => Ok(()),
+    }
+}
+
 /// Looks a token up and stores nothing.
 #[utoipa::path(post, path = "/api/v1/tokens/inspect", tag = "connections", security(("api_key" = [])),
     request_body = TokenToInspect, responses(
@@ -204,6 +211,7 @@ pub(super) async fn inspect_token(
 ) -> Result<Json<Inspection>, Problem> {
     key.may(Permission::ConnectionsWrite)?;
     let target = target(asked.integration, asked.base_url)?;
+    refuse_unknown(asked.use_cases.as_deref().unwrap_or_default(), &state)?;
     let found = state.connect.inspect(&target, &Secret::new(asked.token.trim()), asked.token_kind).await?;
     Ok(Json(Inspection::of(found, asked.use_cases.as_deref())))
 }

@@ -188,6 +188,7 @@ pub(super) mod sample {
             use_cases: vec!["code-review".into()],
             checks: vec![],
             credential: CredentialFacts {
+                rejections: 0,
                 generation: 3,
                 scopes: Scopes::parse("api"),
                 renewal: RenewalKind::Manual,

@@ -38,6 +38,10 @@ impl Form {
         self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
+    fn holds_null(&self) -> bool {
+        self.0.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
+    }
+
     pub(super) fn all(&self, name: &str) -> Vec<String> {
         self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
     }
@@ -54,8 +58,17 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         }
         let too_large = |_| Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large");
         let body = to_bytes(request.into_body(), LARGEST).await.map_err(too_large)?;
-        Ok(Self::parse(&body))
+        let form = Self::parse(&body);
+        if form.holds_null() { Err(null_character(StatusCode::UNPROCESSABLE_ENTITY)) } else { Ok(form) }
     }
+}
+
+/// No text of ours holds a null character, and PostgreSQL takes none.
+pub(super) fn null_character(status: StatusCode) -> Failure {
+    Failure::new(status, "This cannot be read").text(
+        "Something in it is not text: it holds a null character. Nothing was done. Go back, type it again \
+         instead of pasting it, and send it once more.",
+    )
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ impl Guesses {
     ) -> Result<(), Duration> {
         let mut known = self.0.lock().expect("nothing panics while it is held");
         let account = try_once(&mut known.accounts, email.to_owned(), FREE_FOR_ACCOUNT, now);
-        let address =
-            from.map_or(Ok(()), |ip| try_once(&mut known.addresses, network(ip), FREE_FOR_ADDRESS, now));
+        let from = from.and_then(network);
+        let address = from.map_or(Ok(()), |ip| try_once(&mut known.addresses, ip, FREE_FOR_ADDRESS, now));
         account.and(address)
     }
 
@@ -54,7 +54,7 @@ impl Guesses {
     pub(super) fn succeeded(&self, email: &str, from: Option<IpAddr>) {
         let mut known = self.0.lock().expect("nothing panics while it is held");
         known.accounts.remove(email);
-        if let Some(tries) = from.and_then(|ip| known.addresses.get_mut(&network(ip))) {
+        if let Some(tries) = from.and_then(network).and_then(|ip| known.addresses.get_mut(&ip)) {
             tries.count = tries.count.saturating_sub(1);
         }
     }
@@ -99,11 +99,14 @@ fn make_room<K: Hash + Eq>(kept: &mut HashMap<K, Tries>, now: OffsetDateTime) {
     }
 }
 
-/// One person may have a whole /64 of IPv6.
-fn network(ip: IpAddr) -> IpAddr {
+/// Whom an address stands for: one person may have a whole /64 of IPv6. `None`: a private one is a reverse
+/// proxy, behind which is everybody; slowing it down would let one guesser keep all operators out.
+fn network(ip: IpAddr) -> Option<IpAddr> {
     match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
+        IpAddr::V4(ip) if ip.is_loopback() || ip.is_private() || ip.is_link_local() => None,
+        IpAddr::V6(ip) if ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() => None,
+        IpAddr::V4(ip) => Some(IpAddr::V4(ip)),
+        IpAddr::V6(ip) => Some(IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into())),
     }
 }
 
@@ -137,6 +140,21 @@ mod tests {
         }
         assert!(guesses.attempt("z@example.com", "2001:db8::ffff".parse().ok(), START).is_err());
         assert!(guesses.attempt("y@example.com", "192.0.2.1".parse().ok(), START).is_ok());
+    }
+
+    #[test]
+    fn a_reverse_proxy_is_not_slowed_down_and_its_accounts_are() {
+        let guesses = Guesses::default();
+        for proxy in ["127.0.0.1", "::1", "::ffff:10.0.0.2", "172.17.0.1", "192.168.1.1", "fd00::1"] {
+            for n in 0..=FREE_FOR_ADDRESS {
+                guesses.attempt(&format!("{proxy} {n}@example.com"), proxy.parse().ok(), START).unwrap();
+            }
+        }
+        let from = "10.0.0.2".parse().ok();
+        for _ in 0..FREE_FOR_ACCOUNT {
+            guesses.attempt("a@example.com", from, START).unwrap();
+        }
+        assert!(guesses.attempt("a@example.com", from, START).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{Frame, Page, form::Form, guesses::Guesses, ok, problem::Failure};
 use crate::{
     domain::{Actor, Event, EventId, EventKind},
+    operator::LONGEST_PASSWORD,
     store::Operator,
     vault::verify_password,
     web::{
@@ -20,9 +21,6 @@ use axum::{
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use tower_sessions::Session;
-
-/// Longer ones are refused before they are hashed.
-pub(super) const LONGEST_PASSWORD: usize = 1_000;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -65,16 +63,18 @@ pub(super) async fn sign_in(
     if let Err(wait) = guesses.attempt(&email, from, state.clock.now()) {
         return Ok(slow_down(wait.whole_seconds()));
     }
-    let Some(operator) = proven(&state, &email, form.password("password")).await? else {
-        note(&state, EventKind::SignInFailed, &email, from).await?;
+    let known = if email.len() <= 254 { state.store.operator_by_email(&email).await? } else { None };
+    let is_right = is_password_of(known.as_ref(), form.password("password")).await;
+    let Some(operator) = known.as_ref().filter(|_| is_right) else {
+        note(&state, EventKind::SignInFailed, known.as_ref(), from).await?;
         let next = safe_next(form.filled("next")).to_owned();
         let needs_setup = state.store.count_operators().await? == 0;
         let page = LoginPage { frame: Frame::signed_out(), next, email, refused: true, needs_setup };
         return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     };
     guesses.succeeded(&email, from);
-    session::sign_in(&session, &operator, state.clock.now()).await?;
-    note(&state, EventKind::SignedIn, &email, from).await?;
+    session::sign_in(&session, operator, state.clock.now()).await?;
+    note(&state, EventKind::SignedIn, Some(operator), from).await?;
     Ok(Redirect::to(safe_next(form.filled("next"))).into_response())
 }
 
@@ -83,26 +83,26 @@ pub(super) async fn sign_out(session: Session) -> Result<Response, Failure> {
     Ok(Redirect::to("/login").into_response())
 }
 
-/// The operator with this address and password.
-async fn proven(state: &AppState, email: &str, password: &str) -> Result<Option<Operator>, Failure> {
-    let found = if email.len() <= 254 { state.store.operator_by_email(email).await? } else { None };
-    if password.len() > LONGEST_PASSWORD * 4 {
-        return Ok(None);
-    }
-    let kept = found.as_ref().map(|operator| operator.password_hash.clone());
-    let is_right = verify_password(password.to_owned(), kept).await;
-    Ok(found.filter(|_| is_right))
+/// Takes as long where nobody has the address.
+async fn is_password_of(operator: Option<&Operator>, password: &str) -> bool {
+    let kept = operator.map(|operator| operator.password_hash.clone());
+    password.len() <= LONGEST_PASSWORD * 4 && verify_password(password.to_owned(), kept).await
 }
 
-async fn note(state: &AppState, kind: EventKind, email: &str, from: Option<IpAddr>) -> Result<(), Failure> {
-    let email: String = email.chars().filter(|c| !c.is_control()).take(254).collect();
+/// What was typed is not kept where nobody has that address: people type their password there.
+async fn note(
+    state: &AppState,
+    kind: EventKind,
+    known: Option<&Operator>,
+    from: Option<IpAddr>,
+) -> Result<(), Failure> {
     let event = Event {
         id: EventId::fresh(),
         at: state.clock.now(),
         kind,
-        subject: Some(email.clone()),
+        subject: known.map(|operator| operator.email.clone()),
         tenant: None,
-        actor: Actor::Operator(email).to_string(),
+        actor: known.map_or(Actor::Mooring, |operator| Actor::Operator(operator.email.clone())).to_string(),
         detail: from.map(|ip| format!("from {ip}")),
     };
     Ok(state.store.append_event(&event).await?)
@@ -113,7 +113,7 @@ fn slow_down(seconds: i64) -> Response {
     let plural = if seconds == 1 { "" } else { "s" };
     Failure::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts to sign in")
         .text(format!(
-            "To keep guessing slow, this account or network has to wait {seconds} second{plural}. \
+            "To keep guessing slow, this e-mail address or network has to wait {seconds} second{plural}. \
              The password was \
              not looked at. Wait, then try again."
         ))

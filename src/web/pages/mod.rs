@@ -37,8 +37,9 @@ use super::{
 use askama::Template;
 use axum::{
     Extension, Router,
+    extract::Request,
     http::StatusCode,
-    middleware,
+    middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -73,10 +74,24 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/audit", get(audit::show))
         .fallback(async || Failure::not_found())
         .layer(Extension(guesses::Guesses::default()))
+        .layer(middleware::from_fn(refuse_null))
         .layer(same_site)
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state(state.clone(), problem::write))
         .layer(session::layer(state))
+}
+
+/// An address with a null character leads nowhere. The callback of an authorization reads its query itself.
+async fn refuse_null(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let holds_null = |text: &str| text.contains("%00");
+    if holds_null(uri.path()) {
+        return Failure::not_found().into_response();
+    }
+    if uri.query().is_some_and(holds_null) && !uri.path().starts_with("/oauth/") {
+        return form::null_character(StatusCode::BAD_REQUEST).into_response();
+    }
+    next.run(request).await
 }
 
 /// What stands around every page.

@@ -1,7 +1,8 @@
 //! Changing the own password. Every session ends but this one, which gets a new id.
 
-use super::{Page, form::Form, login::LONGEST_PASSWORD, problem::Failure, settings, setup::bad_password};
+use super::{Page, form::Form, problem::Failure, settings};
 use crate::{
+    operator::{LONGEST_PASSWORD, bad_password},
     vault::{hash_password, verify_password},
     web::{
         session::{self, SignedIn},

@@ -26,10 +26,12 @@ struct RotatePage {
     host: String,
     kind: &'static str,
     account: Option<String>,
+    /// Of a project or group, which has a bot user for each token.
+    is_bot: bool,
     scopes: Vec<String>,
     mend_at: String,
     refusal: Option<Refusal>,
-    /// The pasted token belongs to somebody else, which a person may have meant.
+    /// The pasted token belongs to somebody else, or nobody says to whom: a person may have meant it.
     is_other_account: bool,
 }
 
@@ -86,6 +88,7 @@ fn page(state: &AppState, who: &SignedIn, c: &Connection, error: Option<&Connect
         host: c.base_url.host().to_owned(),
         kind: words::a_token_kind(c.token_kind),
         account: c.account.as_ref().map(crate::domain::Account::label),
+        is_bot: c.account.as_ref().is_some_and(|account| account.resource.is_some()),
         scopes: if needed.is_empty() { c.credential.scopes.to_vec() } else { needed.to_vec() },
         mend_at: state.provider.api().token_form_url(&c.base_url, kind, &c.name, &needed),
         refusal: error.map(Refusal::of),
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn another_account_is_an_offer_and_no_dead_end() {
-        let error = ConnectError::DifferentAccount { was: "@a".into(), now: "@b".into() };
+        let error = ConnectError::DifferentAccount { was: Some("@a".into()), now: Some("@b".into()) };
         let page = RotatePage {
             frame: Frame::sample(),
             id: "1".into(),
@@ -107,6 +110,7 @@ mod tests {
             host: "gitlab.com".into(),
             kind: "a project access token",
             account: Some("@a".into()),
+            is_bot: true,
             scopes: vec!["api".into()],
             mend_at: "https://gitlab.com/form".into(),
             refusal: Some(Refusal::of(&error)),

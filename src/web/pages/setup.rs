@@ -1,10 +1,9 @@
 //! The first start: a one-time link, told in the server's output, makes the first operator.
 
-use super::{Frame, Page, form::Form, login::LONGEST_PASSWORD, ok, problem::Failure};
+use super::{Frame, Page, form::Form, ok, problem::Failure};
 use crate::{
-    domain::OperatorId,
-    store::Operator,
-    vault::{digest, hash_password},
+    operator::{bad_email, bad_password, new_operator},
+    vault::digest,
     web::{session, state::AppState},
 };
 use askama::Template;
@@ -15,8 +14,6 @@ use axum::{
 };
 use serde::Deserialize;
 use tower_sessions::Session;
-
-pub(super) const SHORTEST_PASSWORD: usize = 12;
 
 #[derive(Template)]
 #[template(path = "setup.html")]
@@ -63,8 +60,7 @@ pub(super) async fn finish(
         let page = SetupPage { frame: Frame::signed_out(), token, email, email_error, password_error };
         return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
-    let password_hash = hash_password(password.to_owned()).await;
-    let operator = Operator { id: OperatorId::fresh(), email, password_hash };
+    let operator = new_operator(email, password.to_owned()).await;
     let now = state.clock.now();
     if !state.store.finish_setup(&digest(&token), &operator, now).await? {
         return Err(spent());
@@ -89,38 +85,9 @@ fn spent() -> Failure {
         .link("/login", "Go to sign-in")
 }
 
-pub(super) fn bad_email(email: &str) -> Option<&'static str> {
-    let is_plain = email.len() <= 254 && email.chars().all(|c| !c.is_control() && !c.is_whitespace());
-    let has_parts = email.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
-    (!is_plain || !has_parts).then_some("Enter an e-mail address, such as ada@example.com.")
-}
-
-pub(super) fn bad_password(password: &str) -> Option<&'static str> {
-    match password.chars().count() {
-        0 => Some("Choose a password of 12 characters or more."),
-        1..SHORTEST_PASSWORD => {
-            Some("This password is too short. Use 12 characters or more, such as four words.")
-        }
-        _ if password.chars().count() > LONGEST_PASSWORD => Some("A password has 1,000 characters at most."),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_and_passwords_are_judged_kindly() {
-        assert!(bad_email("ada@example.com").is_none());
-        for bad in ["", "ada", "@x", "ada@", "a da@example.com", "ada@exa\nmple"] {
-            assert!(bad_email(bad).is_some(), "{bad:?}");
-        }
-        assert!(bad_password("elevenchars").is_some());
-        assert!(bad_password("twelve chars").is_none());
-        assert!(bad_password(&"ä".repeat(1_000)).is_none());
-        assert!(bad_password(&"ä".repeat(1_001)).is_some());
-    }
 
     #[test]
     fn the_page_keeps_the_link_and_not_the_password() {

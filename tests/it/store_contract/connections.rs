@@ -11,6 +11,7 @@ use mooring::{
 };
 use std::collections::BTreeMap;
 use time::Duration;
+use tokio::task::JoinSet;
 
 /// Connections have no equality: what one says of itself, secrets have no place in it.
 fn told(connection: &Connection) -> String {
@@ -110,6 +111,19 @@ on_both!(connections_are_listed_newest_first_and_filtered, async |on: On| {
     assert!(by(|f, v| f.q = v, "'!").await.is_empty());
 });
 
+on_both!(a_row_that_cannot_be_read_hides_no_other, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    for name in ["1", "2", "3", "4"] {
+        shelf.plain(name).await;
+    }
+    assert_eq!(shelf.run("update connections set tags = '{' where name in ('3', '4')").await, 2);
+    for (limit, expected) in [(1, vec!["2"]), (2, vec!["2", "1"]), (4, vec!["2", "1"])] {
+        let found = shelf.store.list_connections(&ConnectionFilter::default(), None, limit).await.unwrap();
+        let names: Vec<_> = found.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, expected, "at most {limit}");
+    }
+});
+
 on_both!(an_edit_changes_what_a_person_may_change, async |on: On| {
     let shelf = Shelf::open(on).await;
     let was = shelf.with(&connection("pasted", None), &pasted("t")).await.connection;
@@ -198,6 +212,32 @@ on_both!(a_check_is_kept_for_the_credential_that_was_checked, async |on: On| {
     store.note_failed_check(&was, Reason::ProviderError, "502", NOW).await.unwrap();
     assert_eq!(told(&shelf.held(was.id).await.connection), current, "a check of the old one says nothing");
     assert_eq!(store.last_event().await.unwrap(), events);
+});
+
+on_both!(replicas_that_count_the_same_do_not_block_each_other, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let mut ids = Vec::new();
+    for at in 0..8 {
+        ids.push(shelf.plain(&at.to_string()).await.connection.id);
+    }
+    let mut writers = JoinSet::new();
+    for at in 0..8 {
+        let store = shelf.store.clone();
+        let mut counts: Vec<_> = ids
+            .iter()
+            .flat_map(|id| ["k1", "k2"].map(|key| (*id, key.to_owned())))
+            .map(|(connection, api_key_id)| UsageCount { connection, api_key_id, hand_outs: 1, last_at: NOW })
+            .collect();
+        counts.rotate_left(at);
+        if at % 2 == 0 {
+            counts.reverse();
+        }
+        writers.spawn(async move { store.add_usage(&counts).await });
+    }
+    for written in writers.join_all().await {
+        written.unwrap();
+    }
+    assert_eq!(shelf.store.usage_of(ids[0]).await.unwrap(), [("k1".to_owned(), 8), ("k2".to_owned(), 8)]);
 });
 
 on_both!(usage_adds_up, async |on: On| {

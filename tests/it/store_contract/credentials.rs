@@ -149,7 +149,7 @@ on_both!(a_late_answer_does_not_bring_a_connection_back, async |on: On| {
     let held = shelf.plain("acme").await;
     let store = &shelf.store;
     let attempt = store.begin_renewal(&held.connection, RenewalCause::Due, NOW).await.unwrap();
-    assert!(store.disconnect(&held, false, NOW, &MOORING).await.unwrap());
+    assert!(store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap());
     let next = NextCredential { credential: &held.credential, renew_at: None };
     assert_eq!(store.commit_renewal(&held.connection, attempt, next, NOW).await.unwrap(), None);
     assert_eq!(shelf.number("select count(*) from credentials").await, 0);
@@ -212,12 +212,15 @@ on_both!(a_connection_that_ends_takes_everything_with_it, async |on: On| {
     store.begin_renewal(was, RenewalCause::Due, NOW).await.unwrap();
     let next = NextCredential { credential: &oauth("access-2", "refresh-2"), renew_at: None };
     store.replace_credential(was, was, next, EventKind::Reauthorized, &MOORING).await.unwrap().unwrap();
-    assert!(!store.disconnect(&held, true, NOW, &MOORING).await.unwrap(), "its credential changed meanwhile");
+    assert!(
+        !store.disconnect(&held.connection, Some(&held.credential), NOW, &MOORING).await.unwrap(),
+        "its credential changed meanwhile"
+    );
     assert_eq!(shelf.number("select count(*) from revocations").await, 0);
 
     let held = shelf.held(was.id).await;
-    assert!(store.disconnect(&held, false, NOW, &MOORING).await.unwrap());
-    assert!(!store.disconnect(&held, false, NOW, &MOORING).await.unwrap(), "it was gone");
+    assert!(store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap());
+    assert!(!store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap(), "it was gone");
     for table in ["connections", "credentials", "renewals", "revocations"] {
         assert_eq!(shelf.number(format!("select count(*) from {table}")).await, 0, "{table}");
     }

@@ -20,6 +20,15 @@ on_both!(a_retired_key_opens_what_it_sealed, async |on: On| {
     assert_eq!(again.credential.access_token.expose(), "access-1");
 });
 
+on_both!(the_proof_of_the_key_follows_the_active_one, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let next = generate_key();
+    open(&shelf.location, &next, &[&shelf.key]).await.expect("it opens").close().await;
+    open(&shelf.location, &next, &[]).await.expect("the retired key is not needed to start").close().await;
+    let retired = open(&shelf.location, &shelf.key, &[]).await;
+    assert!(matches!(retired, Err(StoreError::WrongKey)));
+});
+
 on_both!(a_closed_store_does_not_answer, async |on: On| {
     let shelf = Shelf::open(on).await;
     shelf.store.ping().await.unwrap();

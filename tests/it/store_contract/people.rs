@@ -4,14 +4,18 @@ use super::{MOORING, NOW, Shelf, base_url};
 use crate::support::app::{On, on_both};
 use mooring::{
     domain::{EventKind, OperatorId, Scopes, Secret},
-    store::{NewAuthorization, Operator},
+    store::{NewAuthorization, Operator, UsageCount},
     vault::{Digest, digest},
 };
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
 fn operator(email: &str) -> Operator {
     Operator { id: OperatorId::fresh(), email: email.into(), password_hash: format!("hash of {email}") }
+}
+
+fn micros(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap()
 }
 
 fn authorization(state: &str) -> NewAuthorization {
@@ -104,11 +108,10 @@ on_both!(a_session_lives_until_its_end_and_is_not_brought_back, async |on: On| {
     let shelf = Shelf::open(on).await;
     let store = &shelf.store;
     let (id, end) = (digest("cookie"), NOW + Duration::HOUR);
-    let micros = i64::try_from(end.unix_timestamp_nanos() / 1_000).unwrap();
     assert!(store.create_session(&id, "{\"a\":1}", end).await.unwrap());
     assert!(!store.create_session(&id, "{\"a\":2}", end).await.unwrap(), "the id is taken");
     let load = async |at| store.load_session(&id, at).await.unwrap();
-    assert_eq!(load(NOW).await, Some(("{\"a\":1}".to_owned(), micros)));
+    assert_eq!(load(NOW).await, Some(("{\"a\":1}".to_owned(), micros(end))));
     assert_eq!(load(end).await, None);
     store.save_session(&id, "{\"a\":3}", end + Duration::HOUR).await.unwrap();
     assert_eq!(load(end).await.unwrap().0, "{\"a\":3}");
@@ -129,7 +132,23 @@ on_both!(a_sweep_forgets_what_has_ended, async |on: On| {
         let new = NewAuthorization { expires_at, ..authorization(state) };
         store.begin_authorization(&new).await.unwrap();
     }
+    let closed = |days| micros(NOW - Duration::days(days)).to_string();
+    let was = shelf.plain("acme").await.connection.id;
+    for (id, finished_at) in [("old", closed(91)), ("young", closed(89)), ("open", "null".into())] {
+        let insert = "insert into renewals (renewal_id, connection_id, generation, renewal, cause, started_at, finished_at)";
+        shelf.run(format!("{insert} values ('{id}', '{was}', 1, 'refresh', 'due', 0, {finished_at})")).await;
+    }
+    let used = |days| UsageCount {
+        connection: was,
+        api_key_id: "k".into(),
+        hand_outs: days,
+        last_at: NOW - Duration::days(days),
+    };
+    store.add_usage(&[used(401), used(400)]).await.unwrap();
     store.sweep(NOW).await.unwrap();
+    assert_eq!(shelf.number("select count(*) from renewals").await, 2);
+    assert_eq!(shelf.number("select count(*) from renewals where renewal_id = 'old'").await, 0);
+    assert_eq!(store.usage_of(was).await.unwrap(), [("k".to_owned(), 400)]);
     assert_eq!(shelf.number("select count(*) from sessions").await, 1);
     assert!(store.load_session(&digest("open"), NOW).await.unwrap().is_some());
     assert!(store.authorization(&digest("old")).await.unwrap().is_none());
@@ -147,7 +166,7 @@ on_both!(an_authorization_is_kept_with_its_outcome, async |on: On| {
     let found = store.authorization(&new.state).await.unwrap().unwrap();
     assert_eq!((&found.binder, &found.session), (&new.binder, &new.session));
     assert_eq!((&found.integration, &found.base_url), (&new.integration, &new.base_url));
-    assert_eq!((&found.redirect_uri, &found.purpose), (&new.redirect_uri, &new.purpose));
+    assert_eq!(found.purpose, new.purpose);
     assert_eq!((&found.scopes, found.created_at, found.expires_at), (&new.scopes, NOW, new.expires_at));
     assert_eq!((found.consumed_at, &found.outcome), (None, &None));
     store.finish_authorization(&new.state, "{\"connected\":1}").await.unwrap();

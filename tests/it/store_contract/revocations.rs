@@ -3,10 +3,12 @@
 use super::{MOORING, NOW, Shelf, base_url, connection, oauth, pasted};
 use crate::support::app::{On, on_both};
 use mooring::{
-    domain::{ConnectionId, EventKind},
+    disconnect::Disconnect,
+    domain::{Clock, ConnectionId, EventKind},
+    providers::{GitLab, Instances, Provider},
     store::{GivenUp, TokenHint},
 };
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use time::Duration;
 use tokio::task::JoinSet;
 
@@ -17,8 +19,13 @@ on_both!(a_connection_that_ends_owes_its_strongest_token, async |on: On| {
     let store = &shelf.store;
     let by_oauth = shelf.with(&connection("oauth", Some("acme")), &oauth("access-1", "refresh-1")).await;
     let by_hand = shelf.with(&connection("pasted", None), &pasted("access-2")).await;
-    assert!(store.disconnect(&by_oauth, true, NOW, &MOORING).await.unwrap());
-    assert!(store.disconnect(&by_hand, true, NOW + Duration::SECOND, &MOORING).await.unwrap());
+    assert!(store.disconnect(&by_oauth.connection, Some(&by_oauth.credential), NOW, &MOORING).await.unwrap());
+    assert!(
+        store
+            .disconnect(&by_hand.connection, Some(&by_hand.credential), NOW + Duration::SECOND, &MOORING)
+            .await
+            .unwrap()
+    );
     assert!(store.take_revocations(NOW - Duration::SECOND, HOLD, 9).await.unwrap().is_empty());
 
     let owed = store.take_revocations(NOW + Duration::SECOND, HOLD, 9).await.unwrap();
@@ -83,7 +90,64 @@ on_both!(an_owed_token_goes_to_no_other_address, async |on: On| {
     let shelf = Shelf::open(on).await;
     owe(&shelf, "token").await;
     assert_eq!(shelf.run("update revocations set base_url = 'https://evil.example.com'").await, 1);
-    assert!(shelf.store.take_revocations(NOW, HOLD, 1).await.is_err());
+    assert!(shelf.store.take_revocations(NOW, HOLD, 1).await.unwrap().is_empty());
+});
+
+on_both!(an_unreadable_row_stops_no_other_revocation, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    for token in ["one", "broken", "two"] {
+        owe(&shelf, token).await;
+    }
+    let in_order = "from revocations order by revocation_id limit 1";
+    let swapped = format!(
+        "update revocations set token = (select token {in_order})
+          where revocation_id = (select revocation_id {in_order} offset 1)"
+    );
+    assert_eq!(shelf.run(swapped).await, 1);
+    let owed = shelf.store.take_revocations(NOW, HOLD, 9).await.unwrap();
+    let tokens: BTreeSet<_> = owed.iter().map(|o| o.token.expose()).collect();
+    assert_eq!(tokens, BTreeSet::from(["one", "two"]));
+    assert!(shelf.store.take_revocations(NOW, HOLD, 9).await.unwrap().is_empty(), "each is put off");
+    assert_eq!(shelf.number("select count(*) from revocations").await, 3, "and none is lost");
+});
+
+on_both!(a_connection_whose_token_does_not_open_can_be_ended, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let disconnect = Disconnect {
+        store: shelf.store.clone(),
+        provider: Provider::new(GitLab),
+        instances: Instances::new([], None),
+        clock: Clock::default(),
+    };
+    for (name, revoke, kind) in
+        [("kept", false, EventKind::Disconnected), ("revoked", true, EventKind::RevocationFailed)]
+    {
+        let was = shelf.plain(name).await.connection;
+        assert_eq!(shelf.run("update credentials set access_token = refresh_token").await, 1);
+        assert!(shelf.store.open_credential(was.id).await.is_err());
+        assert!(disconnect.end(was.id, revoke, &MOORING).await.unwrap());
+        assert!(shelf.store.connection(was.id).await.unwrap().is_none());
+        assert_eq!(shelf.number("select count(*) from revocations").await, 0);
+        let told = shelf.store.list_events(Some(&was.id.to_string()), None, 9).await.unwrap();
+        assert_eq!(told[0].event.kind, kind, "{:?}", told[0].event.detail);
+        assert!(told.iter().any(|t| t.event.kind == EventKind::Disconnected));
+        assert!(!disconnect.end(was.id, revoke, &MOORING).await.unwrap(), "it was gone");
+    }
+});
+
+on_both!(an_integration_that_is_not_configured_now_is_owed_its_revocation, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let was = shelf.plain("acme").await.connection;
+    let disconnect = Disconnect {
+        store: shelf.store.clone(),
+        provider: Provider::new(GitLab),
+        instances: Instances::new([], None),
+        clock: Clock::default(),
+    };
+    assert!(disconnect.end(was.id, true, &MOORING).await.unwrap());
+    assert_eq!(disconnect.try_once().await.unwrap(), 1);
+    assert_eq!(shelf.number("select count(*) from revocations where attempts = 1").await, 1);
+    assert_eq!(shelf.store.list_events(None, None, 1).await.unwrap()[0].event.kind, EventKind::Disconnected);
 });
 
 /// Owes a token that was never a connection's.

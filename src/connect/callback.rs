@@ -1,56 +1,22 @@
-//! The OAuth way: authorization code with PKCE (RFC 6749 section 4.1, RFC 7636, RFC 9700).
+//! The way back of an authorization. The `state` is consumed before the token request, by the browser and
+//! the session that began it, once.
 //!
-//! The `state` is consumed before the token request, by the browser and the session that began it, once.
 //! The exchange runs in a task of its own: a closed browser does not cancel it.
 
-use super::{
-    Connect, ConnectError, Fields,
-    adopt::same_account,
-    establish::{Inspected, PROVIDER, Place},
-    fields,
-};
+use super::{Connect, ConnectError, begin::Purpose};
 use crate::{
-    domain::{
-        Account, Actor, ConnectionId, Credential, Event, EventId, EventKind, Method, Renewal, Scopes, Secret,
-        TokenKind,
-    },
-    providers::{ExchangeError, Grant, Inspection},
-    store::{Authorization, GivenUp, NewAuthorization},
-    vault::{Digest, Ticket, digest},
+    domain::{Actor, ConnectionId, Event, EventId, EventKind, Secret},
+    store::Authorization,
+    vault::{Digest, digest},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration as StdDuration;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
-use time::{Duration, OffsetDateTime};
 use tokio::time::sleep;
 
-/// How long a person has for signing in and consenting.
-const LIFE: Duration = Duration::minutes(10);
 /// How long a second callback waits for the first one's outcome, and how often it looks.
 const LOOKS: u32 = 75;
-const LOOK_EVERY: StdDuration = StdDuration::from_millis(200);
-
-/// What an authorization is for. Kept with the `state`, so that no browser parameter can change it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Purpose {
-    Connect { name: Option<String>, use_cases: Vec<String> },
-    Reauthorize(ConnectionId),
-}
-
-/// Who begins an authorization: a signed-in operator in one browser.
-pub struct Begin {
-    pub integration: String,
-    pub purpose: Purpose,
-    /// The hash of the operator's session.
-    pub session: Digest,
-    /// The secret in the browser's own cookie.
-    pub binder: Secret,
-}
-
-/// Where to send the browser.
-pub struct Started {
-    pub url: url::Url,
-}
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What came back.
 pub struct Callback {
@@ -95,62 +61,6 @@ impl Outcome {
 }
 
 impl Connect {
-    /// Begins an authorization: keeps the hash of `state`, and says where to send the browser.
-    pub async fn begin(&self, begin: Begin) -> Result<Started, ConnectError> {
-        let integration = begin.integration.clone();
-        let instance = self.instances.configured(&integration)?;
-        let application = instance.application.clone().ok_or(ExchangeError::NoApplication)?;
-        let (purpose, use_cases) = self.checked_purpose(begin.purpose, &integration).await?;
-        let asked = self.use_cases.scopes_for(&use_cases, TokenKind::OAuth);
-        let scopes = if asked.is_empty() { application.scopes.clone() } else { asked };
-        let state = Ticket::fresh();
-        let request = self.provider.authorization_request(&instance, &scopes, &state.secret)?;
-        let now = self.clock.now();
-        let new = NewAuthorization {
-            state: state.digest,
-            binder: digest(begin.binder.expose()),
-            session: begin.session,
-            integration,
-            base_url: instance.base_url,
-            redirect_uri: application.redirect_uri,
-            code_verifier: request.code_verifier,
-            scopes,
-            purpose: serde_json::to_string(&purpose).expect("our own type"),
-            created_at: now,
-            expires_at: now + LIFE,
-        };
-        self.store.begin_authorization(&new).await?;
-        Ok(Started { url: request.url })
-    }
-
-    async fn checked_purpose(
-        &self,
-        purpose: Purpose,
-        integration: &str,
-    ) -> Result<(Purpose, Vec<String>), ConnectError> {
-        match purpose {
-            Purpose::Connect { name, use_cases } => {
-                self.chosen(&use_cases)?;
-                let name = name.filter(|n| !n.trim().is_empty()).map(|n| fields::name(&n)).transpose()?;
-                if let Some(name) = &name {
-                    self.refuse_taken_name(name, None).await?;
-                }
-                Ok((Purpose::Connect { name, use_cases: use_cases.clone() }, use_cases))
-            }
-            Purpose::Reauthorize(id) => {
-                let was = self.store.connection(id).await?.ok_or(ConnectError::Gone)?;
-                if was.method != Method::OAuth {
-                    return Err(ConnectError::MadeByAccessToken);
-                }
-                self.instances.of(&was)?;
-                if was.integration.as_deref() != Some(integration) {
-                    return Err(ConnectError::ChangedMeanwhile);
-                }
-                Ok((Purpose::Reauthorize(id), was.use_cases))
-            }
-        }
-    }
-
     /// Finishes an authorization, or tells how it ended. Never exchanges a code for a browser that did not
     /// begin, and never twice.
     pub async fn finish(&self, callback: Callback, actor: Actor) -> Result<Outcome, ConnectError> {
@@ -244,100 +154,6 @@ impl Connect {
         }
     }
 
-    /// The code's one exchange, and what comes of it. A grant that comes to nothing is revoked.
-    async fn exchange(
-        &self,
-        found: &Authorization,
-        code: Secret,
-        code_verifier: Secret,
-        actor: &Actor,
-    ) -> Result<ConnectionId, ConnectError> {
-        let instance = self.instances.at(Some(&found.integration), &found.base_url)?;
-        let now = self.clock.now();
-        let grant = self.provider.exchange_code(&instance, &code, &code_verifier, now).await?;
-        let place = Place { integration: Some(found.integration.clone()), instance };
-        let credential = credential(grant, &found.scopes, now);
-        match self.use_grant(&place, found, &credential, actor).await {
-            Ok(id) => Ok(id),
-            Err(error) => {
-                self.give_up_grant(&place, &credential).await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn use_grant(
-        &self,
-        place: &Place,
-        found: &Authorization,
-        credential: &Credential,
-        actor: &Actor,
-    ) -> Result<ConnectionId, ConnectError> {
-        let purpose: Purpose = serde_json::from_str(&found.purpose).map_err(|_| ConnectError::Gone)?;
-        let token = &credential.access_token;
-        let api = self.provider.api();
-        let asked = api.inspect(&place.instance, token, None, credential.obtained_at).await?;
-        let identity = Inspection { scopes: credential.scopes.clone(), ..asked };
-        match purpose {
-            Purpose::Connect { name, use_cases } => {
-                let name_or_account =
-                    self.free_name(name, identity.account.as_ref(), &found.integration).await?;
-                let checks = self.checked(place, token, &identity, &use_cases, &name_or_account).await?;
-                let account = Inspected { found: &identity, checks, method: Method::OAuth };
-                let fields = Fields { name: name_or_account, use_cases, ..Fields::default() };
-                Ok(self.establish(place, fields, account, credential, actor).await?.id)
-            }
-            Purpose::Reauthorize(id) => {
-                let old = self.store.open_credential(id).await?.ok_or(ConnectError::Gone)?;
-                same_account(old.connection.account.as_ref(), identity.account.as_ref())?;
-                let was = &old.connection;
-                let checks = self.checked(place, token, &identity, &was.use_cases, &was.name).await?;
-                let account = Inspected { found: &identity, checks, method: Method::OAuth };
-                self.swap(was, account, credential, (EventKind::Reauthorized, actor)).await?;
-                // The new credential is in use: from here on nothing may end in giving its grant up.
-                let now = self.clock.now();
-                if let Err(error) = self.store.owe_revocation(&GivenUp::of(was, &old.credential), now).await {
-                    tracing::error!(connection = %id, %error, "the grant before could not be given up");
-                }
-                Ok(id)
-            }
-        }
-    }
-
-    /// The wanted name, or the account's; with a number behind it if it was taken meanwhile.
-    async fn free_name(
-        &self,
-        wanted: Option<String>,
-        account: Option<&Account>,
-        integration: &str,
-    ) -> Result<String, ConnectError> {
-        let username = account.and_then(|a| a.username.clone());
-        let name = wanted.or(username).unwrap_or_else(|| integration.to_owned());
-        let mut candidate = name.clone();
-        for number in 2.. {
-            match self.refuse_taken_name(&candidate, None).await {
-                Err(ConnectError::NameTaken(_)) => candidate = format!("{name}-{number}"),
-                Ok(()) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(candidate)
-    }
-
-    /// The grant came to nothing: the provider is told to forget it.
-    async fn give_up_grant(&self, place: &Place, credential: &Credential) {
-        let given_up = GivenUp {
-            connection: ConnectionId::fresh(),
-            integration: place.integration.as_deref(),
-            provider: PROVIDER,
-            base_url: place.base_url(),
-            credential,
-        };
-        if let Err(error) = self.store.owe_revocation(&given_up, self.clock.now()).await {
-            tracing::error!(%error, "a grant that came to nothing could not be given up");
-        }
-    }
-
     async fn note_failure(&self, found: &Authorization, outcome: &Outcome, actor: &Actor) {
         let Outcome::Failed { code, message } = outcome else { return };
         let subject = match serde_json::from_str(&found.purpose) {
@@ -422,14 +238,4 @@ fn refuse_stranger(callback: &Callback, found: &Authorization) -> Option<Outcome
 
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
-}
-
-fn credential(grant: Grant, asked: &Scopes, now: OffsetDateTime) -> Credential {
-    Credential {
-        access_token: grant.access_token,
-        obtained_at: now,
-        expires_at: Some(grant.expires_at),
-        scopes: grant.scopes.unwrap_or_else(|| asked.clone()),
-        renewal: grant.refresh_token.map_or(Renewal::Manual, Renewal::Refresh),
-    }
 }

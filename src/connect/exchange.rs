@@ -1,0 +1,143 @@
+//! An authorization code becomes a grant, and the grant a connection or the next credential of one.
+//!
+//! The code is exchanged once. A grant that comes to nothing is revoked.
+
+use super::{
+    Connect, ConnectError, Fields,
+    begin::Purpose,
+    establish::{Inspected, MOST_SWAPS, PROVIDER, Place},
+    same_account::same_account,
+};
+use crate::{
+    domain::{Account, Actor, ConnectionId, Credential, EventKind, Method, Renewal, Scopes, Secret},
+    providers::{Grant, Inspection},
+    store::{Authorization, GivenUp, Held},
+};
+use time::OffsetDateTime;
+
+impl Connect {
+    /// The code's one exchange, and what comes of it. A grant that comes to nothing is revoked.
+    pub(super) async fn exchange(
+        &self,
+        found: &Authorization,
+        code: Secret,
+        code_verifier: Secret,
+        actor: &Actor,
+    ) -> Result<ConnectionId, ConnectError> {
+        let instance = self.instances.at(Some(&found.integration), &found.base_url)?;
+        let now = self.clock.now();
+        let grant = self.provider.exchange_code(&instance, &code, &code_verifier, now).await?;
+        let place = Place { integration: Some(found.integration.clone()), instance };
+        let credential = credential(grant, &found.scopes, now);
+        match self.use_grant(&place, found, &credential, actor).await {
+            Ok(id) => Ok(id),
+            Err(error) => {
+                self.give_up_grant(&place, &credential).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn use_grant(
+        &self,
+        place: &Place,
+        found: &Authorization,
+        credential: &Credential,
+        actor: &Actor,
+    ) -> Result<ConnectionId, ConnectError> {
+        let purpose: Purpose = serde_json::from_str(&found.purpose).map_err(|_| ConnectError::Gone)?;
+        let token = &credential.access_token;
+        let api = self.provider.api();
+        let asked = api.inspect(&place.instance, token, None, credential.obtained_at).await?;
+        let identity = Inspection { scopes: credential.scopes.clone(), ..asked };
+        match purpose {
+            Purpose::Connect { name, use_cases } => {
+                let name_or_account =
+                    self.free_name(name, identity.account.as_ref(), &found.integration).await?;
+                let checks = self.checked(place, token, &identity, &use_cases, &name_or_account).await?;
+                let account = Inspected { found: &identity, checks, method: Method::OAuth };
+                let fields = Fields { name: name_or_account, use_cases, ..Fields::default() };
+                Ok(self.establish(place, fields, account, credential, actor).await?.id)
+            }
+            Purpose::Reauthorize(id) => {
+                let old = self.take_over(place, id, &identity, credential, actor).await?;
+                // The new credential is in use: from here on nothing may end in giving its grant up.
+                let now = self.clock.now();
+                let given_up = GivenUp::of(&old.connection, &old.credential);
+                if let Err(error) = self.store.owe_revocation(&given_up, now).await {
+                    tracing::error!(connection = %id, %error, "the grant before could not be given up");
+                }
+                Ok(id)
+            }
+        }
+    }
+
+    /// Puts the new grant in the place of the one before, and returns that one. A renewal in the background
+    /// may be faster; the person who consented wins all the same.
+    async fn take_over(
+        &self,
+        place: &Place,
+        id: ConnectionId,
+        identity: &Inspection,
+        credential: &Credential,
+        actor: &Actor,
+    ) -> Result<Held, ConnectError> {
+        for _ in 0..MOST_SWAPS {
+            let old = self.store.open_credential(id).await?.ok_or(ConnectError::Gone)?;
+            let was = &old.connection;
+            same_account(was.account.as_ref(), identity.account.as_ref())?;
+            let token = &credential.access_token;
+            let checks = self.checked(place, token, identity, &was.use_cases, &was.name).await?;
+            let account = Inspected { found: identity, checks, method: Method::OAuth };
+            match self.swap(was, account, credential, (EventKind::Reauthorized, actor)).await {
+                Err(ConnectError::ChangedMeanwhile) => {}
+                swapped => return swapped.map(|_| old),
+            }
+        }
+        Err(ConnectError::ChangedMeanwhile)
+    }
+
+    /// The wanted name, or the account's; with a number behind it if it was taken meanwhile.
+    async fn free_name(
+        &self,
+        wanted: Option<String>,
+        account: Option<&Account>,
+        integration: &str,
+    ) -> Result<String, ConnectError> {
+        let username = account.and_then(|a| a.username.clone());
+        let name = wanted.or(username).unwrap_or_else(|| integration.to_owned());
+        let mut candidate = name.clone();
+        for number in 2.. {
+            match self.refuse_taken_name(&candidate, None).await {
+                Err(ConnectError::NameTaken(_)) => candidate = format!("{name}-{number}"),
+                Ok(()) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(candidate)
+    }
+
+    /// The grant came to nothing: the provider is told to forget it.
+    async fn give_up_grant(&self, place: &Place, credential: &Credential) {
+        let given_up = GivenUp {
+            connection: ConnectionId::fresh(),
+            integration: place.integration.as_deref(),
+            provider: PROVIDER,
+            base_url: place.base_url(),
+            credential,
+        };
+        if let Err(error) = self.store.owe_revocation(&given_up, self.clock.now()).await {
+            tracing::error!(%error, "a grant that came to nothing could not be given up");
+        }
+    }
+}
+
+fn credential(grant: Grant, asked: &Scopes, now: OffsetDateTime) -> Credential {
+    Credential {
+        access_token: grant.access_token,
+        obtained_at: now,
+        expires_at: Some(grant.expires_at),
+        scopes: grant.scopes.unwrap_or_else(|| asked.clone()),
+        renewal: grant.refresh_token.map_or(Renewal::Manual, Renewal::Refresh),
+    }
+}
