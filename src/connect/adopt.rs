@@ -60,18 +60,20 @@ impl Connect {
         Ok(Place { integration: None, instance })
     }
 
-    /// Looks a token up and stores nothing.
+    /// Looks a token up against these use cases, or all if none is named, and stores nothing.
     pub async fn inspect(
         &self,
         target: &Target,
         token: &Secret,
         believed: Option<TokenKind>,
+        use_cases: &[String],
     ) -> Result<Inspected, ConnectError> {
+        let wanted =
+            if use_cases.is_empty() { self.use_cases.iter().collect() } else { self.chosen(use_cases)? };
         let place = self.place(target)?;
         let api = self.provider.api();
         let found = api.inspect(&place.instance, token, believed, self.clock.now()).await?;
-        let all: Vec<_> = self.use_cases.iter().collect();
-        let checks = check_use_cases(api, &place.instance, token, &found, &all).await?;
+        let checks = check_use_cases(api, &place.instance, token, &found, &wanted).await?;
         Ok(Inspected { base_url: place.base_url().clone(), found, checks })
     }
 

@@ -9,8 +9,10 @@ use super::{
     same_account::same_account,
 };
 use crate::{
-    domain::{Account, Actor, ConnectionId, Credential, EventKind, Method, Renewal, Scopes, Secret},
-    providers::{Grant, Inspection},
+    domain::{
+        Account, Actor, ConnectionId, Credential, EventKind, Method, Renewal, Scopes, Secret, TokenKind,
+    },
+    providers::{Grant, InspectError, Inspection},
     store::{Authorization, GivenUp, Held},
 };
 use time::OffsetDateTime;
@@ -38,6 +40,26 @@ impl Connect {
         }
     }
 
+    /// Whose grant it is. A narrow one may not ask for its name; then at least the account's id is found.
+    async fn identity(&self, place: &Place, credential: &Credential) -> Result<Inspection, ConnectError> {
+        let (api, token) = (self.provider.api(), &credential.access_token);
+        let account = match api.identify(&place.instance, token).await {
+            Ok(account) => Some(account),
+            Err(InspectError::Denied) => {
+                api.inspect(&place.instance, token, None, credential.obtained_at).await?.account
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Inspection {
+            token_kind: TokenKind::OAuth,
+            kind_is_sure: true,
+            account,
+            token_name: None,
+            scopes: credential.scopes.clone(),
+            expires_at: credential.expires_at,
+        })
+    }
+
     async fn use_grant(
         &self,
         place: &Place,
@@ -47,9 +69,7 @@ impl Connect {
     ) -> Result<ConnectionId, ConnectError> {
         let purpose: Purpose = serde_json::from_str(&found.purpose).map_err(|_| ConnectError::Gone)?;
         let token = &credential.access_token;
-        let api = self.provider.api();
-        let asked = api.inspect(&place.instance, token, None, credential.obtained_at).await?;
-        let identity = Inspection { scopes: credential.scopes.clone(), ..asked };
+        let identity = self.identity(place, credential).await?;
         match purpose {
             Purpose::Connect { name, use_cases } => {
                 let name_or_account =

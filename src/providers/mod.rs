@@ -91,6 +91,9 @@ pub trait ProviderApi: Send + Sync {
         now: OffsetDateTime,
     ) -> Result<Inspection, InspectError>;
 
+    /// Whose token this is: one question. For a token that came from an exchange, whose scopes are known.
+    async fn identify(&self, instance: &Instance, token: &Secret) -> Result<Account, InspectError>;
+
     /// Whether the provider still takes this token: one question, whatever the token may do.
     async fn probe(&self, instance: &Instance, token: &Secret) -> Result<(), InspectError>;
 

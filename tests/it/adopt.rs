@@ -613,8 +613,8 @@ on_both!(looking_a_token_up_stores_nothing_and_reports_on_every_use_case, async 
 
     let asked = json!({"integration": "gitlab", "token": format!("  {}\n", minted.token)});
     let found = program.post_json(INSPECT, asked).await.expect(200).json();
-    assert_eq!((&found["token_kind"], &found["token_kind_is_sure"]), (&json!("project"), &json!(true)));
-    assert_eq!((&found["token_name"], &found["scopes"]), (&json!("project-token"), &json!(["api"])));
+    assert_eq!((&found["kind"], &found["kind_is_sure"]), (&json!("project"), &json!(true)));
+    assert_eq!((&found["name"], &found["scopes"]), (&json!("project-token"), &json!(["api"])));
     assert_eq!(found["expires_at"], format!("{ends}T00:00:00Z"));
     assert_eq!(found["account"]["resource"], json!({"kind": "project", "id": app.world.project}));
     assert_eq!(found["base_url"], app.sim().url());
@@ -634,6 +634,7 @@ on_both!(looking_a_token_up_stores_nothing_and_reports_on_every_use_case, async 
     let one = json!({"integration": "gitlab", "token": minted.token, "use_cases": ["secret-sync"]});
     let found = program.post_json(INSPECT, one).await.expect(200).json();
     assert_eq!(outcomes(&found["use_cases"]), [("secret-sync", "insufficient_role")]);
+    assert_eq!(found["problems"], found["use_cases"]);
     let wrong = json!({"integration": "gitlab", "token": minted.token, "token_kind": "group"});
     assert_eq!(program.post_json(INSPECT, wrong).await.expect(422).json()["code"], "wrong_token_kind");
 

@@ -632,23 +632,26 @@ on_both!(a_hostile_token_endpoint_gets_a_page_and_nothing_else, async |on: On| {
 
 on_both!(a_hostile_word_about_a_token_breaks_nothing, async |on: On| {
     let app = signed_in(on).await;
-    let bodies = [
-        r#"{"scope":["api"],"expires_in":9223372036854775807,"resource_owner_id":1}"#,
-        r#"{"scope":["api"],"expires_in":-9223372036854775808,"resource_owner_id":1}"#,
-        "[]",
-        "<html>",
-    ];
-    for (n, body) in bodies.iter().enumerate() {
+    for (n, body) in ["[]", "<html>", r#"{"id":"7"}"#, r#"{"id":9223372036854775808}"#].iter().enumerate() {
         let answer = Flow::begin(&app, &format!("acme-{n}")).await.approve(app.sim());
-        app.sim().fault(Endpoint::TokenInfo, Fault::Json { status: 200, body: (*body).to_owned() });
-        if n < 2 {
-            let made = app.http.get(&answer.path()).await.expect(303);
-            assert!(made.location().starts_with("/connections/"), "{body}: {}", made.location());
-        } else {
-            outcome(&app.http, &answer.path(), "not_gitlab").await.expect(502);
-        }
+        app.sim().fault(Endpoint::User, Fault::Json { status: 200, body: (*body).to_owned() });
+        outcome(&app.http, &answer.path(), "not_gitlab").await.expect(502);
     }
-    assert_eq!(rows(&app, "connections").await, 2);
+    assert_eq!(rows(&app, "connections").await, 0);
+
+    let program = app.program(&["connections:write"]).await;
+    let pasted = app.sim().mint_oauth(app.world.alice, &app.world.application, &["api"]).access;
+    let bodies = [
+        (200, r#"{"scope":["api"],"expires_in":9223372036854775807,"resource_owner_id":1}"#),
+        (200, r#"{"scope":["api"],"expires_in":-9223372036854775808,"resource_owner_id":1}"#),
+        (502, "[]"),
+        (502, "<html>"),
+    ];
+    for (status, body) in bodies {
+        app.sim().fault(Endpoint::TokenInfo, Fault::Json { status: 200, body: body.to_owned() });
+        let asked = serde_json::json!({"integration": "gitlab", "token": pasted});
+        program.post_json("/api/v1/tokens/inspect", asked).await.expect(status);
+    }
 });
 
 // O20

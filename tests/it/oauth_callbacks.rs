@@ -627,9 +627,9 @@ on_both!(a_gitlab_that_is_down_has_a_page_of_its_own, async |on: On| {
 
 on_both!(a_gitlab_that_goes_down_after_the_exchange_keeps_no_grant, async |on: On| {
     let app = signed_in(on).await;
-    for endpoint in [Endpoint::TokenInfo, Endpoint::User] {
+    for fault in [Fault::bad_gateway(), Fault::DropBefore] {
         let answer = Flow::begin(&app, "acme").await.approve(app.sim());
-        app.sim().fault(endpoint, Fault::bad_gateway());
+        app.sim().fault(Endpoint::User, fault);
         let gate = app.sim().hold_after(Endpoint::Revoke);
         let page = outcome(&app.http, &answer.path(), "provider_unreachable").await.expect(502);
         assert!(page.text.contains("GitLab could not be reached"), "{}", page.text);

@@ -86,6 +86,11 @@ fn knows_the_token(answer: &Answer) -> bool {
     answer.status == StatusCode::FORBIDDEN && refusal.is_ok_and(named)
 }
 
+/// `GET /user`. Every scope of an OAuth application that Mooring asks for may ask this.
+pub(super) async fn identify(call: &Call<'_>) -> Result<Account, InspectError> {
+    Ok(call.get::<User>("api/v4/user", &[]).await?.into_account())
+}
+
 /// Whether the token is alive. An OAuth access token is told 400 here, a narrow one 403: both were let in.
 pub(super) async fn probe(call: &Call<'_>) -> Result<(), InspectError> {
     let answer = call.send(Method::GET, SELF, &[]).await.map_err(|e| call.unreachable(&e))?;

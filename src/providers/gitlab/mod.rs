@@ -52,6 +52,10 @@ impl ProviderApi for GitLab {
         inspect::inspect(&Call { instance, token }, believed, now).await
     }
 
+    async fn identify(&self, instance: &Instance, token: &Secret) -> Result<Account, InspectError> {
+        inspect::identify(&Call { instance, token }).await
+    }
+
     async fn probe(&self, instance: &Instance, token: &Secret) -> Result<(), InspectError> {
         inspect::probe(&Call { instance, token }).await
     }

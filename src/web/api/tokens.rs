@@ -2,8 +2,8 @@
 
 use super::{InTenant, actor, connections::target, find, view::ConnectionView};
 use crate::{
-    connect::{ConnectError, Inspected, Replacement},
-    domain::{Account, Permission, Secret, TokenKind, UseCaseCheck},
+    connect::{Inspected, Replacement},
+    domain::{Account, CheckOutcome, Permission, Secret, TokenKind, UseCaseCheck},
     handout::{Ask, HandedOut, Warning},
     web::{
         auth::Key,
@@ -156,46 +156,46 @@ pub(super) struct TokenToInspect {
     #[schema(example = "glpat-…", format = Password)]
     token: String,
     token_kind: Option<TokenKind>,
-    /// Report on these alone; on all if not given.
-    use_cases: Option<Vec<String>>,
+    /// Report on these alone; on all if none is named.
+    #[serde(default)]
+    use_cases: Vec<String>,
 }
 
 /// What a token turned out to be.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Inspection {
-    token_kind: TokenKind,
+    kind: TokenKind,
     /// False: the token may not ask who it is, so the kind is a guess.
-    token_kind_is_sure: bool,
-    token_name: Option<String>,
+    kind_is_sure: bool,
+    /// The name that the person gave the token.
+    name: Option<String>,
     account: Option<Account>,
     scopes: Vec<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
     base_url: String,
-    /// What each use case would find.
+    /// The use cases that the token is not enough for, and why.
+    problems: Vec<UseCaseCheck>,
+    /// What each use case found, good or bad.
     use_cases: Vec<UseCaseCheck>,
 }
 
-impl Inspection {
-    fn of(Inspected { base_url, found, checks }: Inspected, wanted: Option<&[String]>) -> Self {
-        let reported = |check: &UseCaseCheck| wanted.is_none_or(|ids| ids.contains(&check.use_case));
+impl From<Inspected> for Inspection {
+    fn from(Inspected { base_url, found, checks }: Inspected) -> Self {
+        let lacking = |check: &&UseCaseCheck| {
+            matches!(check.outcome, CheckOutcome::InsufficientScope | CheckOutcome::InsufficientRole)
+        };
         Self {
-            token_kind: found.token_kind,
-            token_kind_is_sure: found.kind_is_sure,
-            token_name: found.token_name,
+            kind: found.token_kind,
+            kind_is_sure: found.kind_is_sure,
+            name: found.token_name,
             account: found.account,
             scopes: found.scopes.to_vec(),
             expires_at: found.expires_at,
             base_url: base_url.to_string(),
-            use_cases: checks.into_iter().filter(reported).collect(),
+            problems: checks.iter().filter(lacking).cloned().collect(),
+            use_cases: checks,
         }
-    }
-}
-
-fn refuse_unknown(use_cases: &[String], state: &AppState) -> Result<(), ConnectError> {
-    match use_cases.iter().find(|id| state.use_cases.get(id).is_none()) {
-        Some(unknown) => Err(ConnectError::UnknownUseCase(unknown.clone())),
-        None => Ok(()),
     }
 }
 
@@ -211,7 +211,7 @@ pub(super) async fn inspect_token(
 ) -> Result<Json<Inspection>, Problem> {
     key.may(Permission::ConnectionsWrite)?;
     let target = target(asked.integration, asked.base_url)?;
-    refuse_unknown(asked.use_cases.as_deref().unwrap_or_default(), &state)?;
-    let found = state.connect.inspect(&target, &Secret::new(asked.token.trim()), asked.token_kind).await?;
-    Ok(Json(Inspection::of(found, asked.use_cases.as_deref())))
+    let token = Secret::new(asked.token.trim());
+    let found = state.connect.inspect(&target, &token, asked.token_kind, &asked.use_cases).await?;
+    Ok(Json(found.into()))
 }

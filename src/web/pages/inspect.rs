@@ -50,7 +50,7 @@ pub(super) async fn inspect(
         let submitted = Submitted::of(&form, &state.instances);
         (submitted.target(), submitted.use_cases)
     };
-    match state.connect.inspect(&target, &form.secret("token"), None).await {
+    match state.connect.inspect(&target, &form.secret("token"), None, &use_cases).await {
         Ok(found) => Ok(Page(StatusCode::OK, told(&state, &found, &use_cases)).into_response()),
         Err(ConnectError::Store(error)) => Err(error.into()),
         Err(error) => {
@@ -69,8 +69,7 @@ fn of_connection(c: &Connection) -> (Target, Vec<String>) {
 fn told(state: &AppState, inspected: &Inspected, use_cases: &[String]) -> Told {
     let found = &inspected.found;
     let is_overview = use_cases.is_empty();
-    let wanted = inspected.checks.iter().filter(|c| is_overview || use_cases.contains(&c.use_case));
-    let checks: Vec<_> = wanted.map(|c| CheckView::of(c, &state.use_cases)).collect();
+    let checks: Vec<_> = inspected.checks.iter().map(|c| CheckView::of(c, &state.use_cases)).collect();
     let needed = state.use_cases.scopes_for(use_cases, found.token_kind);
     let lacks = !is_overview && checks.iter().any(|c| !c.missing.is_empty());
     let form =
