@@ -8,13 +8,11 @@ use super::{
     connections::{ConnectionRow, select_connections},
     db::{in_transaction, on},
     events::{append_event, event},
-    renewals::{FINISH, RenewalOutcome},
     rows::{json, micros},
 };
 use crate::{
     domain::{
-        Actor, BaseUrl, Change, Connection, ConnectionId, Credential, EventKind, Reason, Renewal, RenewalId,
-        RenewalKind, Secret,
+        Actor, BaseUrl, Change, Connection, ConnectionId, Credential, EventKind, Renewal, RenewalKind, Secret,
     },
     vault::{Binding, Keyring, VaultError},
 };
@@ -32,16 +30,6 @@ pub struct Held {
 pub struct NextCredential<'a> {
     pub credential: &'a Credential,
     pub renew_at: Option<OffsetDateTime>,
-}
-
-/// What a failed renewal leaves behind.
-#[derive(Clone, Debug)]
-pub struct RenewalFailure {
-    pub code: Reason,
-    pub message: String,
-    pub next_attempt_at: Option<OffsetDateTime>,
-    /// Set when only a person's act brings the connection back.
-    pub stopped: Option<Reason>,
 }
 
 pub(super) struct SealedTokens {
@@ -138,132 +126,6 @@ impl Store {
         });
         self.tell(&Change::Connection(was.id));
         Ok(Some(generation))
-    }
-
-    /// Keeps the outcome of a renewal: the fenced write, the journal's entry and the event, together.
-    /// `None`: the credential was replaced, or the connection ended, while the provider was asked.
-    pub async fn commit_renewal(
-        &self,
-        was: &Connection,
-        attempt: RenewalId,
-        next: NextCredential<'_>,
-        at: OffsetDateTime,
-    ) -> Result<Option<i64>, StoreError> {
-        let generation = was.credential.generation + 1;
-        let sealed = self.seal_tokens(was.id, &was.base_url, generation, next.credential);
-        let told = event(EventKind::Renewed, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
-        let committed = in_transaction!(self.db, |tx| {
-            let changed = sqlx::query(
-                "update credentials
-                    set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
-                        obtained_at = $6, expires_at = $7, renew_at = $8, last_renewed_at = $9, stopped = null,
-                        failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null, rejections = 0, lease_holder = null, lease_until = null
-                  where connection_id = $1 and generation = $2",
-            )
-            .bind(was.id.to_string())
-            .bind(was.credential.generation)
-            .bind(&sealed.access_token)
-            .bind(sealed.refresh_token.as_deref())
-            .bind(next.credential.scopes.to_string())
-            .bind(micros(next.credential.obtained_at))
-            .bind(next.credential.expires_at.map(micros))
-            .bind(next.renew_at.map(micros))
-            .bind(micros(at))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            let outcome = if changed == 1 { RenewalOutcome::Renewed } else { RenewalOutcome::Superseded };
-            sqlx::query(FINISH)
-                .bind(attempt.to_string())
-                .bind(micros(at))
-                .bind(outcome.as_str())
-                .bind(None::<String>)
-                .execute(&mut *tx)
-                .await?;
-            if changed == 1 {
-                append_event!(tx, &told);
-            }
-            changed == 1
-        });
-        self.tell(&Change::Connection(was.id));
-        Ok(committed.then_some(generation))
-    }
-
-    /// Notes that a renewal failed, with the journal's entry. Never touches a token.
-    pub async fn fail_renewal(
-        &self,
-        was: &Connection,
-        attempt: RenewalId,
-        outcome: RenewalOutcome,
-        failure: &RenewalFailure,
-        at: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        let kind =
-            if failure.stopped.is_some() { EventKind::ActionRequired } else { EventKind::RenewalFailed };
-        let mut told = event(kind, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
-        told.detail = Some(failure.message.clone());
-        in_transaction!(self.db, |tx| {
-            let changed = sqlx::query(
-                "update credentials
-                    set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
-                        failure_attempts = failure_attempts + 1, next_attempt_at = $6, stopped = $7,
-                        rejections = rejections + $8
-                  where connection_id = $1 and generation = $2",
-            )
-            .bind(was.id.to_string())
-            .bind(was.credential.generation)
-            .bind(failure.code.as_str())
-            .bind(&failure.message)
-            .bind(micros(at))
-            .bind(failure.next_attempt_at.map(micros))
-            .bind(failure.stopped.map(Reason::as_str))
-            .bind(i64::from(outcome == RenewalOutcome::Rejected))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            sqlx::query(FINISH)
-                .bind(attempt.to_string())
-                .bind(micros(at))
-                .bind(outcome.as_str())
-                .bind(Some(failure.message.clone()))
-                .execute(&mut *tx)
-                .await?;
-            if changed == 1 {
-                append_event!(tx, &told);
-            }
-        });
-        self.tell(&Change::Connection(was.id));
-        Ok(())
-    }
-
-    /// Notes that the provider refuses this token and that only a person can bring another.
-    pub async fn stop(
-        &self,
-        was: &Connection,
-        reason: Reason,
-        at: OffsetDateTime,
-        actor: &Actor,
-    ) -> Result<(), StoreError> {
-        let mut told = event(EventKind::ActionRequired, at, was.id, was.tenant.as_deref(), actor);
-        told.detail = Some(reason.to_string());
-        in_transaction!(self.db, |tx| {
-            let changed = sqlx::query(
-                "update credentials set stopped = $3
-                  where connection_id = $1 and generation = $2 and stopped is null",
-            )
-            .bind(was.id.to_string())
-            .bind(was.credential.generation)
-            .bind(reason.as_str())
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            if changed == 1 {
-                append_event!(tx, &told);
-            }
-        });
-        self.tell(&Change::Connection(was.id));
-        Ok(())
     }
 
     /// Credentials whose time to renew has come, longest due first. Those under a lease are left out.
