@@ -12,6 +12,9 @@ use serde::{
 };
 use std::{collections::BTreeMap, fmt};
 
+/// The largest body that is taken, in bytes.
+pub(super) const LARGEST_BODY: usize = 256 * 1024;
+
 /// A JSON body. Unknown fields are refused by the types themselves.
 pub struct JsonBody<T>(pub T);
 
@@ -43,7 +46,6 @@ fn unreadable(status: StatusCode) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request body could not be read.")
 }
 
-/// serde also calls it a syntax error where a word was wanted and a list is there: whether it is JSON is asked anew.
 fn wrong(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem {
     let inner = error.inner();
     if !inner.is_data() && serde_json::from_slice::<serde_json::Value>(body).is_err() {

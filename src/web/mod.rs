@@ -8,6 +8,7 @@ mod extract;
 mod headers;
 mod health;
 mod pages;
+mod read_on;
 mod refusals;
 mod session;
 mod state;
@@ -37,7 +38,6 @@ use tower_http::{
 use utoipa_swagger_ui::SwaggerUi;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const LARGEST_BODY: usize = 256 * 1024;
 /// Longer than a flight waits for another process, so that a caller gets our answer and not a time-out.
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
@@ -61,7 +61,8 @@ pub fn router(state: AppState, metrics: Metrics) -> Router {
         .layer(from_fn(error::write_problems))
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_REQUEST))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY));
+        .layer(from_fn(read_on::read_on))
+        .layer(DefaultBodyLimit::max(extract::LARGEST_BODY));
     pages::router(&state)
         .merge(api)
         .merge(assets::router())
