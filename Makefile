@@ -16,7 +16,7 @@ test: ## Installs PostgreSQL and Chromium where they are missing, then runs ever
 	cargo test --workspace
 
 bench: ## Measures the whole process
-	cargo bench -p mooring
+	cargo bench -p mooring --bench handout
 
 check: ## Format, lints, documentation, and one of each big dependency
 	cargo fmt --all --check
