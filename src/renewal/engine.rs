@@ -55,21 +55,25 @@ pub struct Renewals {
     waiting: Arc<AtomicUsize>,
 }
 
-/// What a flight brought.
+/// What a flight brought, and how.
 #[derive(Clone)]
 struct Landed {
     held: Arc<Held>,
-    /// Whether the provider was asked about it in this flight: asking once more would tell nothing new.
-    asked: bool,
+    how: How,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It was good enough as it was.
+    AsKept,
+    /// The provider said that it works.
+    Probed,
+    Renewed,
 }
 
 impl Landed {
-    fn asked(held: Held) -> Self {
-        Self { held: Arc::new(held), asked: true }
-    }
-
-    fn as_kept(held: Held) -> Self {
-        Self { held: Arc::new(held), asked: false }
+    fn new(held: Held, how: How) -> Self {
+        Self { held: Arc::new(held), how }
     }
 }
 
@@ -96,7 +100,7 @@ impl Renewals {
     }
 
     /// Sees to it that the need is met, by renewing if it must. Callers at the same time share one flight;
-    /// one that joined a flight for a lesser need starts its own after it, unless the provider was asked.
+    /// one that joined a flight for a lesser need starts its own after it.
     pub async fn renew(
         &self,
         id: ConnectionId,
@@ -112,11 +116,21 @@ impl Renewals {
                 Boarding::Joined(flight) => (true, flight),
             };
             match flight.await.unwrap_or(Err(RenewalError::BrokeOff)) {
-                Ok(landed) if joined && !landed.asked && !self.meets(&landed.held, need) => {}
+                Ok(landed) if joined && !self.settles(&landed, need, cause) => {}
                 // The worker does not wait for another process; a caller does.
                 Err(RenewalError::Busy) if joined && cause != RenewalCause::Due => {}
                 landed => return landed.map(|l| l.held),
             }
+        }
+    }
+
+    /// Whether somebody else's flight will do. A renewal does for everybody: another would bring nothing
+    /// better. A probe answers those who saw the token refused, and nobody who wants another token.
+    fn settles(&self, landed: &Landed, need: Need, cause: RenewalCause) -> bool {
+        match landed.how {
+            How::Renewed => true,
+            How::Probed if cause == RenewalCause::Refused => true,
+            How::Probed | How::AsKept => self.meets(&landed.held, need),
         }
     }
 
@@ -140,12 +154,12 @@ impl Renewals {
         loop {
             let held = self.read(id).await?;
             if self.meets(&held, need) {
-                return Ok(Landed::as_kept(held));
+                return Ok(Landed::new(held, How::AsKept));
             }
             let generation = held.connection.credential.generation;
             if cause == RenewalCause::Refused && proven_refused != Some(generation) {
                 if self.still_works(&held).await? {
-                    return Ok(Landed::asked(held));
+                    return Ok(Landed::new(held, How::Probed));
                 }
                 proven_refused = Some(generation);
             }
@@ -200,12 +214,12 @@ impl Renewals {
         self.recover_one(id).await?;
         let held = self.read(id).await?;
         if self.meets(&held, need) {
-            return Ok(Landed::as_kept(held));
+            return Ok(Landed::new(held, How::AsKept));
         }
         self.may_renew(&held.connection, cause)?;
         let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
         let next = self.ask(&held, attempt).await?;
-        self.commit(held, attempt, next).await.map(Landed::asked)
+        Ok(Landed::new(self.commit(held, attempt, next).await?, How::Renewed))
     }
 
     /// Asks the provider, and once more if the first request went out without an answer. A second rotation

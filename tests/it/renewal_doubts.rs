@@ -136,3 +136,26 @@ on_both!(a_pasted_token_that_was_refused_by_mistake_comes_back_by_a_check, async
     let events = program.get("/api/v1/events").await.expect(200).json();
     assert_eq!(events["items"][0]["kind"], "connection.recovered");
 });
+
+on_both!(who_wants_a_renewal_is_not_content_with_somebody_elses_question, async |on: On| {
+    let (app, program) = connected(on).await;
+    app.advance(Duration::from_secs(60));
+    let gate = app.sim().hold(Endpoint::TokenSelf);
+    let path = format!("{TOKEN}?newer_than=1");
+    let waiting = || app.app().state.renewals.waiting();
+    let renewing = async {
+        gate.reached().await;
+        let renew = program.post_json("/api/v1/connections/acme/renew", json!({}));
+        let opening = async {
+            while waiting() < 2 {
+                tokio::task::yield_now().await;
+            }
+            gate.release();
+        };
+        tokio::join!(renew, opening).0
+    };
+    let (asked, renewed) = tokio::join!(program.get(&path), renewing);
+    assert_eq!(asked.expect(200).json()["generation"], 1, "the token works");
+    assert_eq!(renewed.expect(200).json()["generation"], 2, "and is renewed for who asked for that");
+    assert_eq!(app.sim().counts().refreshes_granted, 1);
+});
