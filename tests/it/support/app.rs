@@ -8,7 +8,12 @@ use mooring::{
     config::Config,
     domain::{Actor, Clock, Permission},
 };
-use std::{collections::BTreeMap, net::TcpListener, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 use tempfile::TempDir;
 
 pub(crate) const EMAIL: &str = "ops@example.com";
@@ -212,8 +217,15 @@ fn config(vars: &BTreeMap<String, String>) -> Config {
     Config::from_vars(vars).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// A port that was free a moment ago. The redirect URI holds it, so it must be known before the start.
+/// A port that nobody else takes before we do. The redirect URI holds it, so it must be known before the
+/// start. It lies below those that the system gives to outgoing connections, and no two tests get the same.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = std::process::id().wrapping_mul(97).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(10_000 + nth % 20_000).expect("below 30,000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
