@@ -62,7 +62,7 @@ impl Health {
         };
         match self.ask(held, &instance).await {
             Ok(checked) => {
-                self.store.keep_check(&checked, self.clock.now(), actor).await?;
+                self.store.keep_check(was, &checked, self.clock.now(), actor).await?;
             }
             Err(
                 InspectError::TokenExpired | InspectError::TokenRevoked | InspectError::TokenInvalid { .. },

@@ -1,6 +1,6 @@
 //! What happened, kept: the audit log, which is also the change feed between replicas.
 
-use super::{ConnectionId, EventId, words::words};
+use super::{ConnectionId, EventId, Standing, Status, words::words};
 use time::OffsetDateTime;
 
 words! {
@@ -9,7 +9,10 @@ words! {
         Connected = "connection.connected",
         Renewed = "connection.renewed",
         RenewalFailed = "connection.renewal_failed",
+        Degraded = "connection.degraded",
         Recovered = "connection.recovered",
+        Expiring = "connection.expiring",
+        Expired = "connection.expired",
         ActionRequired = "connection.action_required",
         Checked = "connection.checked",
         Updated = "connection.updated",
@@ -18,13 +21,33 @@ words! {
         Disconnected = "connection.disconnected",
         Revoked = "connection.revoked",
         RevocationFailed = "connection.revocation_failed",
+        HandedOut = "connection.handed_out",
+        IntegrationFailing = "integration.failing",
+        IntegrationRecovered = "integration.recovered",
         AuthorizationFailed = "authorization.failed",
         ApiKeyCreated = "api_key.created",
         ApiKeyRevoked = "api_key.revoked",
+        WebhookEndpointAdded = "webhook_endpoint.added",
+        WebhookEndpointRemoved = "webhook_endpoint.removed",
+        WebhookEndpointDisabled = "webhook_endpoint.disabled",
+        WebhookSecretRotated = "webhook_endpoint.secret_rotated",
         OperatorAdded = "operator.added",
         PasswordReset = "operator.password_reset",
         SignedIn = "operator.signed_in",
         SignInFailed = "operator.sign_in_failed",
+    }
+}
+
+impl EventKind {
+    /// What a change of standing is called. `None`: nothing that a person would be told.
+    pub fn of_turn(before: Standing, after: Standing) -> Option<Self> {
+        let works = |s: Standing| matches!(s.status, Status::Active | Status::Expiring);
+        match after.status {
+            Status::ActionRequired if before.status != Status::ActionRequired => Some(Self::ActionRequired),
+            Status::Degraded if works(before) => Some(Self::Degraded),
+            Status::Active | Status::Expiring if !works(before) => Some(Self::Recovered),
+            _ => None,
+        }
     }
 }
 

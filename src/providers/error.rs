@@ -9,9 +9,9 @@ pub enum RenewError {
     /// The provider said no: `invalid_grant` (RFC 6749 section 5.2). To be confirmed, it may be wrong.
     #[error("The provider no longer accepts the refresh token.")]
     Rejected,
-    /// Nothing came of it and nothing is lost: try again later.
+    /// No credential came of it: try again later.
     #[error("{message}")]
-    Unavailable { reason: Reason, message: String, retry_after: Option<Duration> },
+    Unavailable { trouble: Trouble, message: String, retry_after: Option<Duration> },
     /// Our registration at the integration is at fault, not this connection.
     #[error("{message}")]
     Misconfigured { message: String },
@@ -20,6 +20,37 @@ pub enum RenewError {
     Uncertain { message: String },
     #[error("Only a person can renew this credential.")]
     NeedsPerson,
+}
+
+/// Why a provider was no help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing was sent: no address, no connection, no TLS.
+    NotSent,
+    /// Something else than the token endpoint answered: a wall, a wrong path, a redirect.
+    Instance,
+    /// It asks for fewer requests, or for patience.
+    RateLimited,
+    /// It failed at it (5xx). It may have done what was asked before that.
+    ServerError,
+    /// The account must act at the provider first.
+    Account,
+}
+
+impl Trouble {
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::NotSent => Reason::ProviderUnreachable,
+            Self::Instance | Self::ServerError => Reason::ProviderError,
+            Self::RateLimited => Reason::RateLimited,
+            Self::Account => Reason::AccountBlocked,
+        }
+    }
+
+    /// Whether the old token may be spent although no answer said so.
+    pub fn leaves_doubt(self) -> bool {
+        self == Self::ServerError
+    }
 }
 
 /// How the exchange of an authorization code fails.

@@ -12,7 +12,7 @@ mod oauth;
 
 pub use answer::KeepAnswer;
 pub use check::check_use_cases;
-pub use error::{ExchangeError, InspectError, RenewError, RevokeError};
+pub use error::{ExchangeError, InspectError, RenewError, RevokeError, Trouble};
 pub use gitlab::GitLab;
 pub use instance::{Instance, Instances, UnknownInstance};
 pub use oauth::{AuthorizationRequest, Grant};

@@ -1,11 +1,11 @@
 //! The standard half of every provider: RFC 6749, 7636 and 7009. The `oauth2` crate's generics stay here.
 
 use super::{
-    Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError,
+    Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError, Trouble,
     answer::{KeepNothing, Wire, WireError, read_object, repaired, retry_after},
 };
 use crate::{
-    domain::{BaseUrl, OAuthApplication, Reason, Scopes, Secret},
+    domain::{BaseUrl, OAuthApplication, Scopes, Secret},
     outbound::{ANSWER_LIMIT, Answer, OutboundError, Sent},
 };
 use http::{Method, StatusCode};
@@ -189,28 +189,20 @@ fn renew_error(error: &TokenError, base_url: &BaseUrl) -> RenewError {
         RequestTokenError::ServerResponse(answer) => match answer.error() {
             BasicErrorResponseType::InvalidGrant => RenewError::Rejected,
             BasicErrorResponseType::Extension(_) => RenewError::Unavailable {
-                reason: Reason::ProviderError,
+                trouble: Trouble::Instance,
                 message: format!("{host} answered with an error that is not in the OAuth standard."),
                 retry_after: None,
             },
             code => RenewError::Misconfigured { message: misconfigured(code.as_ref(), host) },
         },
         RequestTokenError::Request(WireError::Outbound(e)) if e.was_sent() == Sent::No => {
-            RenewError::Unavailable {
-                reason: Reason::ProviderUnreachable,
-                message: told(e, host),
-                retry_after: None,
-            }
+            RenewError::Unavailable { trouble: Trouble::NotSent, message: told(e, host), retry_after: None }
         }
         RequestTokenError::Request(WireError::Outbound(e)) => {
             RenewError::Uncertain { message: told(e, host) }
         }
         RequestTokenError::Request(WireError::Status { status, retry_after }) => RenewError::Unavailable {
-            reason: if *status == StatusCode::TOO_MANY_REQUESTS {
-                Reason::RateLimited
-            } else {
-                Reason::ProviderError
-            },
+            trouble: trouble_of(*status, retry_after.is_some()),
             message: format!("{host} answered {}.", status.as_u16()),
             retry_after: *retry_after,
         },
@@ -220,6 +212,16 @@ fn renew_error(error: &TokenError, base_url: &BaseUrl) -> RenewError {
         RequestTokenError::Request(WireError::Unreadable)
         | RequestTokenError::Parse(..)
         | RequestTokenError::Other(_) => RenewError::Uncertain { message: unreadable(base_url) },
+    }
+}
+
+fn trouble_of(status: StatusCode, says_when: bool) -> Trouble {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Trouble::RateLimited,
+        StatusCode::SERVICE_UNAVAILABLE if says_when => Trouble::RateLimited,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => Trouble::ServerError,
+        status if status.is_server_error() => Trouble::ServerError,
+        _ => Trouble::Instance,
     }
 }
 

@@ -28,9 +28,9 @@ pub(super) fn consequence(
             let next = schedule::confirm_after(facts.rejections + 1).map(|wait| now + wait);
             (RenewalOutcome::Rejected, noted(code, next, next.is_none().then_some(code)))
         }
-        RenewError::Unavailable { reason, retry_after, .. } => {
+        RenewError::Unavailable { trouble, retry_after, .. } => {
             let asked = retry_after.and_then(|d| Duration::try_from(d).ok());
-            (RenewalOutcome::Unavailable, noted(*reason, later(asked), None))
+            (RenewalOutcome::Unavailable, noted(trouble.reason(), later(asked), None))
         }
         RenewError::Misconfigured { .. } => {
             (RenewalOutcome::Misconfigured, noted(Reason::IntegrationMisconfigured, later(None), None))

@@ -3,11 +3,11 @@
 use super::{
     Store, StoreError,
     db::in_transaction,
-    events::{append_event, event},
+    events::{append_event, append_if_any, event, turn},
     rows::{json, micros, tenant_column},
 };
 use crate::domain::{
-    Account, Actor, Change, Connection, Credential, EventKind, Reason, RenewalKind, UseCaseCheck,
+    Account, Actor, Change, Connection, Credential, EventKind, Failure, Reason, RenewalKind, UseCaseCheck,
 };
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -70,14 +70,13 @@ impl Store {
     /// and that works after all is taken back.
     pub async fn keep_check(
         &self,
+        was: &Connection,
         checked: &Connection,
         at: OffsetDateTime,
         actor: &Actor,
     ) -> Result<(), StoreError> {
-        let taken_back =
-            checked.credential.stopped.is_some() && checked.credential.renewal == RenewalKind::Manual;
-        let kind = if taken_back { EventKind::Recovered } else { EventKind::Checked };
-        let told = event(kind, at, checked.id, checked.tenant.as_deref(), actor);
+        let told = event(EventKind::Checked, at, checked.id, checked.tenant.as_deref(), actor);
+        let turned = turn(was, &found_well(checked), at, actor);
         in_transaction!(self.db, |tx| {
             sqlx::query(
                 "update connections set account = $2, checks = $3, last_checked_at = $4, account_name = $5
@@ -107,10 +106,22 @@ impl Store {
             }
             sqlx::query(FORGET_FAILED_CHECK).bind(checked.id.to_string()).execute(&mut *tx).await?;
             append_event!(tx, &told);
+            append_if_any!(tx, &turned);
         });
         self.tell(&Change::Connection(checked.id));
         Ok(())
     }
+}
+
+/// A connection as a check that could be made leaves it.
+fn found_well(checked: &Connection) -> Connection {
+    let mut connection = checked.clone();
+    let facts = &mut connection.credential;
+    if facts.renewal == RenewalKind::Manual {
+        facts.stopped = None;
+    }
+    facts.failure = facts.failure.take().filter(|failure| failure.next_attempt_at.is_some());
+    connection
 }
 
 /// A failed renewal has its next attempt; what has none is a failed check, which a good one ends.
@@ -130,6 +141,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut told = event(EventKind::Checked, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
         told.detail = Some(message.to_owned());
+        let mut failing = was.clone();
+        failing.credential.failure = was.credential.failure.clone().or_else(|| {
+            Some(Failure { code, message: message.to_owned(), since: at, attempts: 1, next_attempt_at: None })
+        });
+        let turned = turn(was, &failing, at, &Actor::Mooring);
         in_transaction!(self.db, |tx| {
             let changed = sqlx::query(
                 "update credentials
@@ -147,6 +163,7 @@ impl Store {
             .rows_affected();
             if changed == 1 {
                 append_event!(tx, &told);
+                append_if_any!(tx, &turned);
             }
         });
         self.tell(&Change::Connection(was.id));

@@ -7,7 +7,7 @@ use super::{
     connection_changes::account_name,
     connections::{ConnectionRow, select_connections},
     db::{in_transaction, on},
-    events::{append_event, event},
+    events::{append_event, append_if_any, event, turn},
     rows::{json, micros},
 };
 use crate::{
@@ -82,6 +82,7 @@ impl Store {
         let generation = was.credential.generation + 1;
         let sealed = self.seal_tokens(was.id, &was.base_url, generation, credential.credential);
         let told = event(kind, at, was.id, was.tenant.as_deref(), actor);
+        let turned = turn(was, next, at, actor);
         in_transaction!(self.db, |tx| {
             // Connections before credentials, in every transaction: two that lock in turns never wait in a ring.
             sqlx::query(
@@ -123,6 +124,7 @@ impl Store {
                 return Ok(None);
             }
             append_event!(tx, &told);
+            append_if_any!(tx, &turned);
         });
         self.tell(&Change::Connection(was.id));
         Ok(Some(generation))

@@ -8,9 +8,9 @@ use super::{
     db::on,
     rows::{Reader, micros, tenant_column, tenant_from},
 };
-use crate::domain::{Actor, Change, ConnectionId, Event, EventId, EventKind};
+use crate::domain::{Actor, Change, Connection, ConnectionId, Event, EventId, EventKind};
 use std::sync::Arc;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// Told of every change, after it was committed.
 pub type Watcher = Arc<dyn Fn(&Change) + Send + Sync>;
@@ -40,6 +40,16 @@ macro_rules! append_event {
 }
 pub(super) use append_event;
 
+/// The same for an event that there may be.
+macro_rules! append_if_any {
+    ($tx:expr, $event:expr) => {{
+        if let Some(event) = $event {
+            append_event!($tx, event);
+        }
+    }};
+}
+pub(super) use append_if_any;
+
 pub(super) const APPEND: &str = "insert into events (event_id, at, kind, subject, tenant, actor, detail)
      values ($1, $2, $3, $4, $5, $6, $7)";
 
@@ -60,6 +70,17 @@ pub(super) fn event(
         actor: actor.to_string(),
         detail: None,
     }
+}
+
+/// The event of a connection whose standing changes by what is written. `None`: it stands as before.
+pub(super) fn turn(was: &Connection, next: &Connection, at: OffsetDateTime, actor: &Actor) -> Option<Event> {
+    let standing = |connection: &Connection| connection.standing(at, Duration::ZERO);
+    let (before, after) = (standing(was), standing(next));
+    let kind = EventKind::of_turn(before, after)?;
+    let mut told = event(kind, at, was.id, was.tenant.as_deref(), actor);
+    let message = || next.credential.failure.as_ref().map(|failure| failure.message.clone());
+    told.detail = message().or_else(|| after.reason.map(|reason| reason.to_string()));
+    Some(told)
 }
 
 #[derive(sqlx::FromRow)]

@@ -3,11 +3,11 @@
 use super::{
     NextCredential, Store, StoreError,
     db::in_transaction,
-    events::{append_event, event},
+    events::{append_event, append_if_any, event, turn},
     renewals::{FINISH, RenewalOutcome},
     rows::micros,
 };
-use crate::domain::{Actor, Change, Connection, EventKind, Reason, RenewalId};
+use crate::domain::{Actor, Change, Connection, EventKind, Failure, Reason, RenewalId};
 use time::OffsetDateTime;
 
 /// What a failed renewal leaves behind.
@@ -33,6 +33,7 @@ impl Store {
         let generation = was.credential.generation + 1;
         let sealed = self.seal_tokens(was.id, &was.base_url, generation, next.credential);
         let told = event(EventKind::Renewed, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
+        let turned = turn(was, &renewed(was, &next), at, &Actor::Mooring);
         let committed = in_transaction!(self.db, |tx| {
             let changed = sqlx::query(
                 "update credentials
@@ -64,6 +65,7 @@ impl Store {
                 .await?;
             if changed == 1 {
                 append_event!(tx, &told);
+                append_if_any!(tx, &turned);
             }
             changed == 1
         });
@@ -80,10 +82,9 @@ impl Store {
         failure: &RenewalFailure,
         at: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        let kind =
-            if failure.stopped.is_some() { EventKind::ActionRequired } else { EventKind::RenewalFailed };
-        let mut told = event(kind, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
+        let mut told = event(EventKind::RenewalFailed, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
         told.detail = Some(failure.message.clone());
+        let turned = turn(was, &failed(was, failure, at), at, &Actor::Mooring);
         in_transaction!(self.db, |tx| {
             let changed = sqlx::query(
                 "update credentials
@@ -112,6 +113,7 @@ impl Store {
                 .await?;
             if changed == 1 {
                 append_event!(tx, &told);
+                append_if_any!(tx, &turned);
             }
         });
         self.tell(&Change::Connection(was.id));
@@ -146,4 +148,27 @@ impl Store {
         self.tell(&Change::Connection(was.id));
         Ok(())
     }
+}
+
+/// A connection as a renewal leaves it.
+fn renewed(was: &Connection, next: &NextCredential<'_>) -> Connection {
+    let mut connection = was.clone();
+    let facts = &mut connection.credential;
+    (facts.stopped, facts.failure, facts.expires_at) = (None, None, next.credential.expires_at);
+    connection
+}
+
+/// A connection as a failed renewal leaves it.
+fn failed(was: &Connection, failure: &RenewalFailure, at: OffsetDateTime) -> Connection {
+    let mut connection = was.clone();
+    let facts = &mut connection.credential;
+    facts.stopped = failure.stopped;
+    facts.failure = Some(Failure {
+        code: failure.code,
+        message: failure.message.clone(),
+        since: facts.failure.as_ref().map_or(at, |f| f.since),
+        attempts: facts.failure.as_ref().map_or(0, |f| f.attempts) + 1,
+        next_attempt_at: failure.next_attempt_at,
+    });
+    connection
 }

@@ -200,7 +200,7 @@ on_both!(a_check_is_kept_for_the_credential_that_was_checked, async |on: On| {
     checked.checks = vec![check("code-review", CheckOutcome::InsufficientRole)];
     checked.credential.scopes = Scopes::parse("read_api");
     checked.credential.expires_at = None;
-    store.keep_check(&checked, NOW + Duration::HOUR, &MOORING).await.unwrap();
+    store.keep_check(&was, &checked, NOW + Duration::HOUR, &MOORING).await.unwrap();
     checked.last_checked_at = Some(NOW + Duration::HOUR);
     assert_eq!(told(&shelf.held(was.id).await.connection), told(&checked), "and the failure is over");
 
@@ -208,7 +208,7 @@ on_both!(a_check_is_kept_for_the_credential_that_was_checked, async |on: On| {
     store.replace_credential(&was, &checked, next, EventKind::Rotated, &MOORING).await.unwrap().unwrap();
     let current = told(&shelf.held(was.id).await.connection);
     let events = store.last_event().await.unwrap();
-    store.keep_check(&was, NOW + Duration::DAY, &MOORING).await.unwrap();
+    store.keep_check(&was, &was, NOW + Duration::DAY, &MOORING).await.unwrap();
     store.note_failed_check(&was, Reason::ProviderError, "502", NOW).await.unwrap();
     assert_eq!(told(&shelf.held(was.id).await.connection), current, "a check of the old one says nothing");
     assert_eq!(store.last_event().await.unwrap(), events);
