@@ -84,18 +84,19 @@ impl App {
             std::sync::Arc::new(move |change| memory.forget(change))
         });
         let feed = Feed::begin(state.store.clone()).await?;
-        let worker = Worker {
-            store: state.store.clone(),
-            renewals: state.renewals.clone(),
-            clock: state.clock.clone(),
-            stop: self.stop.clone(),
-        };
+        let worker = Worker::new(
+            state.store.clone(),
+            state.renewals.clone(),
+            state.clock.clone(),
+            self.tracker.clone(),
+        );
+        state.store.allow_probe(None, state.clock.now()).await?;
         state.store.drop_leases_of_predecessor().await?;
         let disconnect = state.disconnect.clone();
         let stop = || self.stop.clone();
         self.tracker.spawn(repeat("change feed", feed::PERIOD, stop(), async move || feed.try_once().await));
         self.tracker.spawn(repeat("renewals", RENEWALS_EVERY, stop(), async move || {
-            worker.try_once().await.map(drop)
+            worker.begin_round().await.map(drop)
         }));
         let renewals = state.renewals.clone();
         self.tracker.spawn(repeat("recovery", RECOVERY_EVERY, stop(), async move || {

@@ -57,7 +57,7 @@ pub(super) async fn state(
         (provider.clone(), instances.clone()),
         clock.clone(),
         (tending, Spool::new(config.data_dir.join("spool"))),
-        tracker.clone(),
+        (tracker.clone(), stopping.clone()),
     );
     Ok(AppState::new(Parts {
         site_url: config.site_url.as_str().to_owned(),

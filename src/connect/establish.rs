@@ -71,6 +71,7 @@ impl Connect {
             credential: self.facts(1, credential),
             last_checked_at: Some(now),
             last_used_at: None,
+            breaker: None,
             created_at: now,
             updated_at: now,
         }

@@ -93,8 +93,19 @@ pub struct Connection {
     pub credential: CredentialFacts,
     pub last_checked_at: Option<OffsetDateTime>,
     pub last_used_at: Option<OffsetDateTime>,
+    /// What renewals of its whole circuit meet; `None`: nothing wrong.
+    pub breaker: Option<Breaker>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+}
+
+/// Faults in a row of one circuit: of what connections of one method at one instance have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// The last fault, with how many there were.
+    pub failure: Failure,
+    /// Nobody is asked but by one probe at a time, from `failure.next_attempt_at` on.
+    pub is_open: bool,
 }
 
 /// What may be told of a credential.
@@ -123,6 +134,24 @@ pub struct Standing {
 }
 
 impl Connection {
+    /// Names what this connection shares with others when renewals fail: the method, because only one of them
+    /// needs our OAuth application, and the instance.
+    pub fn circuit(&self) -> String {
+        let instance = self.integration.as_deref().unwrap_or(self.base_url.as_str());
+        format!("{} {instance}", self.method)
+    }
+
+    /// What is failing now: its own renewals or checks, or those of its whole circuit.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.credential.failure.as_ref().or_else(|| self.open_circuit())
+    }
+
+    /// What an open breaker of its circuit says, for a connection that is renewed.
+    pub fn open_circuit(&self) -> Option<&Failure> {
+        let breaker = self.breaker.as_ref().filter(|_| self.credential.renewal.renews_itself())?;
+        breaker.is_open.then_some(&breaker.failure)
+    }
+
     /// The remedy that fits the way in.
     pub fn remedy(&self) -> Action {
         match self.method {
@@ -142,8 +171,9 @@ impl Connection {
         if by_hand && !credential::lasts(facts.expires_at, now, Duration::ZERO) {
             return stands(Status::ActionRequired, Some(Reason::TokenExpired), Some(self.remedy()));
         }
-        if let Some(failure) = &facts.failure {
-            return stands(Status::Degraded, Some(failure.code), None);
+        if let Some(failure) = self.failure() {
+            let action = (failure.code == Reason::RenewalAnswerLost).then(|| self.remedy());
+            return stands(Status::Degraded, Some(failure.code), action);
         }
         if let Some(reason) = self.unmet() {
             let action = (reason == Reason::InsufficientScope).then(|| self.remedy());
@@ -202,6 +232,7 @@ mod tests {
             },
             last_checked_at: None,
             last_used_at: None,
+            breaker: None,
             created_at: NOW,
             updated_at: NOW,
         }

@@ -91,4 +91,6 @@ impl std::fmt::Display for Actor {
 pub enum Change {
     Connection(ConnectionId),
     ApiKey(String),
+    /// What renewals of many connections meet.
+    Circuit,
 }

@@ -20,7 +20,9 @@ pub use account::{AccessLevel, Account, AccountKind, Resource, ResourceKind, Tok
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use caller::{Caller, Permission};
 pub use clock::Clock;
-pub use connection::{Action, Connection, CredentialFacts, Failure, Method, Reason, Standing, Status};
+pub use connection::{
+    Action, Breaker, Connection, CredentialFacts, Failure, Method, Reason, Standing, Status,
+};
 pub use credential::{Credential, Renewal, RenewalKind, Tending};
 pub use event::{Actor, Change, Event, EventKind};
 pub use id::{ConnectionId, EventId, OperatorId, RenewalId, RevocationId, quoted_id};

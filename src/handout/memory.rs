@@ -70,6 +70,7 @@ impl Memory {
                     known != id && (tenant.is_some() || *reference == known.to_string())
                 });
             }
+            Change::Circuit => r.held.clear(),
             Change::ApiKey(id) => {
                 r.keys.remove(id);
             }

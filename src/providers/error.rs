@@ -1,6 +1,6 @@
 //! How calls to a provider fail, in words of the domain. No raw text of a provider is in any of them.
 
-use crate::domain::{Reason, TokenKind};
+use crate::domain::{Credential, Reason, TokenKind};
 use std::time::Duration;
 
 /// The kinds of failure of a renewal. What each leads to is the renewal engine's business.
@@ -15,9 +15,10 @@ pub enum RenewError {
     /// Our registration at the integration is at fault, not this connection.
     #[error("{message}")]
     Misconfigured { message: String },
-    /// The request was sent and its outcome is unknown: the old token may be spent.
+    /// The request was sent and its outcome is unknown: the old token may be spent. `partial`: the answer broke
+    /// off after an access token and before its refresh token.
     #[error("{message}")]
-    Uncertain { message: String },
+    Uncertain { message: String, partial: Option<Box<Credential>> },
     #[error("Only a person can renew this credential.")]
     NeedsPerson,
 }

@@ -160,6 +160,7 @@ impl Provider {
         &self,
         instance: &Instance,
         old: &Credential,
+        _account: Option<&Account>,
         keep: &dyn KeepAnswer,
         now: OffsetDateTime,
     ) -> Result<Credential, RenewError> {

@@ -89,7 +89,7 @@ pub(super) async fn refresh(
     let wire = Wire { instance, keep };
     let token = RefreshToken::new(refresh_token.expose().to_owned());
     let answer = client.exchange_refresh_token(&token).request_async(&wire).await;
-    let unusable = || RenewError::Uncertain { message: unreadable(&instance.base_url) };
+    let unusable = || RenewError::Uncertain { message: unreadable(&instance.base_url), partial: None };
     grant(&answer.map_err(|e| renew_error(&e, &instance.base_url))?, now).ok_or_else(unusable)
 }
 
@@ -199,7 +199,7 @@ fn renew_error(error: &TokenError, base_url: &BaseUrl) -> RenewError {
             RenewError::Unavailable { trouble: Trouble::NotSent, message: told(e, host), retry_after: None }
         }
         RequestTokenError::Request(WireError::Outbound(e)) => {
-            RenewError::Uncertain { message: told(e, host) }
+            RenewError::Uncertain { message: told(e, host), partial: None }
         }
         RequestTokenError::Request(WireError::Status { status, retry_after }) => RenewError::Unavailable {
             trouble: trouble_of(*status, retry_after.is_some()),
@@ -211,7 +211,9 @@ fn renew_error(error: &TokenError, base_url: &BaseUrl) -> RenewError {
         }
         RequestTokenError::Request(WireError::Unreadable)
         | RequestTokenError::Parse(..)
-        | RequestTokenError::Other(_) => RenewError::Uncertain { message: unreadable(base_url) },
+        | RequestTokenError::Other(_) => {
+            RenewError::Uncertain { message: unreadable(base_url), partial: None }
+        }
     }
 }
 

@@ -3,25 +3,28 @@
 use super::{RenewalError, Renewals, schedule};
 use crate::{
     domain::{Connection, Credential, RenewalId},
-    store::{GivenUp, Held, NextCredential, RenewalOutcome, StoreError},
+    store::{GivenUp, Held, NextCredential, RenewalFailure, RenewalOutcome, Renewed, StoreError},
 };
 use time::Duration;
 use tokio::time::sleep;
 
 impl Renewals {
     /// Keeps the new credential, however long the database takes to come back: the old one is dead.
+    /// `lost`: what of the answer could not be had.
     pub(super) async fn commit(
         &self,
         held: Held,
         attempt: RenewalId,
         next: Credential,
+        lost: Option<RenewalFailure>,
     ) -> Result<Held, RenewalError> {
         let next_credential =
             NextCredential { credential: &next, renew_at: self.tending.renew_at(&next, rand::random()) };
+        let renewed = Renewed { next: next_credential, lost };
         let mut failures = 0;
         let committed = loop {
             let at = self.clock.now();
-            match self.store.commit_renewal(&held.connection, attempt, next_credential.clone(), at).await {
+            match self.store.commit_renewal(&held.connection, attempt, &renewed, at).await {
                 Ok(committed) => break committed,
                 Err(e) => {
                     failures += 1;
@@ -31,6 +34,11 @@ impl Renewals {
                 }
             }
         };
+        self.tally.count(if committed.is_some() {
+            RenewalOutcome::Renewed
+        } else {
+            RenewalOutcome::Superseded
+        });
         let current = self.store.open_credential(held.connection.id).await?;
         if committed.is_none() && !current.as_ref().is_some_and(|c| is_same_grant(&c.credential, &next)) {
             tracing::info!(connection = %held.connection.id, outcome = %RenewalOutcome::Superseded, "renewed");

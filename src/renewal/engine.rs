@@ -1,14 +1,14 @@
-//! The engine: flight, lease, journal, re-read, provider, fenced write, event.
+//! The engine: flight, re-read, permit, lease. What happens under the lease is in `attempt.rs`.
 
 use super::{
-    RenewalError, Spool, failure,
+    RenewalError, Spool, Tally,
+    circuit::Permits,
     flight::{Boarding, Flights, Waiting},
-    journal::Journal,
 };
 use crate::{
-    domain::{Clock, Connection, ConnectionId, Credential, RenewalId, Tending, credential::lasts},
-    providers::{CALL_LIMIT, Instances, Provider, RenewError},
-    store::{Held, RenewalCause, RenewalOutcome, Store},
+    domain::{Clock, Connection, ConnectionId, RenewalId, RenewalKind, Tending, credential::lasts},
+    providers::{CALL_LIMIT, Instances, Provider},
+    store::{Held, RenewalCause, Store, StoreError},
 };
 use std::{
     sync::{
@@ -19,14 +19,18 @@ use std::{
 };
 use time::Duration;
 use tokio::time::{Instant, sleep};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Two calls (the second is the one careful retry), a minute to commit, and a margin.
-const LEASE: StdDuration = StdDuration::from_secs(2 * 30 + 60 + 30);
-const _: () = assert!(LEASE.as_secs() > 2 * CALL_LIMIT.as_secs() + 60, "rule 6");
+/// A refresh is one call; before the careful retry the lease is taken anew. What comes after the answer needs
+/// no lease: the fence is the generation.
+const LEASE: StdDuration = StdDuration::from_secs(45);
+/// A rotation looks at the token first, and may have to ask with another date and by another path.
+const ROTATION_LEASE: StdDuration = StdDuration::from_secs(5 * 30);
+const _: () = assert!(LEASE.as_secs() > CALL_LIMIT.as_secs() + 10, "rule 6");
+const _: () = assert!(ROTATION_LEASE.as_secs() > 4 * CALL_LIMIT.as_secs() + 10, "rule 6");
 
 /// How long a flight waits for another process that renews, and how often it looks.
-const WAIT_FOR_OTHERS: StdDuration = StdDuration::from_secs(45);
+const WAIT_FOR_OTHERS: StdDuration = StdDuration::from_secs(50);
 const LOOK_EVERY: StdDuration = StdDuration::from_millis(150);
 
 /// What the asker wants of the credential.
@@ -49,6 +53,8 @@ pub struct Renewals {
     pub(super) clock: Clock,
     pub(super) tending: Tending,
     pub(super) spool: Spool,
+    pub(super) permits: Permits,
+    pub tally: Tally,
     /// Names this process in leases.
     holder: Arc<str>,
     flights: Flights<ConnectionId, Result<Landed, RenewalError>>,
@@ -57,13 +63,13 @@ pub struct Renewals {
 
 /// What a flight brought, and how.
 #[derive(Clone)]
-struct Landed {
+pub(super) struct Landed {
     held: Arc<Held>,
     how: How,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// It was good enough as it was.
     AsKept,
     /// The provider said that it works.
@@ -72,7 +78,7 @@ enum How {
 }
 
 impl Landed {
-    fn new(held: Held, how: How) -> Self {
+    pub(super) fn new(held: Held, how: How) -> Self {
         Self { held: Arc::new(held), how }
     }
 }
@@ -83,9 +89,8 @@ impl Renewals {
         (provider, instances): (Provider, Instances),
         clock: Clock,
         (tending, spool): (Tending, Spool),
-        tracker: TaskTracker,
+        (tracker, stop): (TaskTracker, CancellationToken),
     ) -> Self {
-        let holder = RenewalId::fresh().to_string().into();
         Self {
             store,
             provider,
@@ -93,7 +98,9 @@ impl Renewals {
             clock,
             tending,
             spool,
-            holder,
+            permits: Permits::new(stop),
+            tally: Tally::default(),
+            holder: RenewalId::fresh().to_string().into(),
             flights: Flights::new(tracker),
             waiting: Arc::default(),
         }
@@ -139,7 +146,12 @@ impl Renewals {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    fn meets(&self, held: &Held, need: Need) -> bool {
+    /// How many answers wait in the spool; `None` if it cannot be read.
+    pub fn spooled(&self) -> Option<usize> {
+        self.spool.count().ok()
+    }
+
+    pub(super) fn meets(&self, held: &Held, need: Need) -> bool {
         let facts = &held.connection.credential;
         match need {
             Need::Lasts(margin) => lasts(facts.expires_at, self.clock.now(), margin),
@@ -164,11 +176,13 @@ impl Renewals {
                 proven_refused = Some(generation);
             }
             self.may_renew(&held.connection, cause)?;
-            if self.store.claim_lease(id, &self.holder, LEASE).await? {
+            let permit = self.permits.take(&held.connection.base_url, cause).await?;
+            if self.take_lease(&held.connection).await? {
                 let landed = self.renew_under_lease(id, need, cause).await;
                 self.give_back_lease(id).await;
                 return landed;
             }
+            drop(permit);
             if cause == RenewalCause::Due || Instant::now() > patience {
                 return Err(RenewalError::Busy);
             }
@@ -180,104 +194,47 @@ impl Renewals {
         self.store.open_credential(id).await?.ok_or(RenewalError::Gone)
     }
 
-    /// Whether the provider may be asked now.
-    fn may_renew(&self, connection: &Connection, cause: RenewalCause) -> Result<(), RenewalError> {
+    /// Whether the provider may be asked now. A person may always ask again, also about what was given up.
+    pub(super) fn may_renew(&self, connection: &Connection, cause: RenewalCause) -> Result<(), RenewalError> {
         let facts = &connection.credential;
+        if !facts.renewal.renews_itself() {
+            return Err(facts.stopped.map_or(RenewalError::NeedsPerson, RenewalError::Stopped));
+        }
+        if cause == RenewalCause::Requested {
+            return Ok(());
+        }
         if let Some(reason) = facts.stopped {
             return Err(RenewalError::Stopped(reason));
         }
-        if !facts.renewal.renews_itself() {
-            return Err(RenewalError::NeedsPerson);
-        }
-        match &facts.failure {
-            Some(failure)
-                if cause != RenewalCause::Requested
-                    && failure.next_attempt_at.is_some_and(|at| at > self.clock.now()) =>
-            {
-                Err(RenewalError::Failed {
-                    reason: failure.code,
-                    message: failure.message.clone(),
-                    next_attempt_at: failure.next_attempt_at,
-                })
-            }
-            _ => Ok(()),
+        let waits = [facts.failure.as_ref(), connection.open_circuit()].into_iter().flatten();
+        match waits
+            .into_iter()
+            .find(|failure| failure.next_attempt_at.is_some_and(|at| at > self.clock.now()))
+        {
+            Some(failure) => Err(RenewalError::failed(failure)),
+            None => Ok(()),
         }
     }
 
-    /// Rule 2 again: what was read before the lease may be old by now. And what a crash left open comes first.
-    async fn renew_under_lease(
-        &self,
-        id: ConnectionId,
-        need: Need,
-        cause: RenewalCause,
-    ) -> Result<Landed, RenewalError> {
-        self.recover_one(id).await?;
-        let held = self.read(id).await?;
-        if self.meets(&held, need) {
-            return Ok(Landed::new(held, How::AsKept));
-        }
-        self.may_renew(&held.connection, cause)?;
-        let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
-        let next = self.ask(&held, attempt).await?;
-        Ok(Landed::new(self.commit(held, attempt, next).await?, How::Renewed))
+    async fn take_lease(&self, connection: &Connection) -> Result<bool, StoreError> {
+        self.store.claim_lease(connection.id, &self.holder, lease(connection)).await
     }
 
-    /// Asks the provider, and once more if the first request went out without an answer. A second rotation
-    /// of the same refresh token does no further harm: if the first one was processed, its successor is
-    /// lost already; if it was not, this one works.
-    async fn ask(&self, held: &Held, attempt: RenewalId) -> Result<Credential, RenewalError> {
-        let connection = &held.connection;
-        let keep = Journal { renewals: self, connection, attempt };
-        let instance = match self.instances.of(connection) {
-            Ok(instance) => instance,
-            Err(e) => {
-                let error = RenewError::Misconfigured { message: e.to_string() };
-                return Err(self.note_failure(connection, attempt, &error, false).await);
-            }
-        };
-        let renew = || self.provider.renew(&instance, &held.credential, &keep, self.clock.now());
-        match renew().await {
-            Err(RenewError::Uncertain { message }) => {
-                tracing::warn!(connection = %connection.id, message, "a renewal was sent and not answered; asking once more");
-                match renew().await {
-                    Ok(next) => Ok(next),
-                    Err(error) => Err(self.note_failure(connection, attempt, &error, true).await),
-                }
-            }
-            Ok(next) => Ok(next),
-            Err(error) => Err(self.note_failure(connection, attempt, &error, false).await),
-        }
-    }
-
-    async fn note_failure(
-        &self,
-        connection: &Connection,
-        attempt: RenewalId,
-        error: &RenewError,
-        after_doubt: bool,
-    ) -> RenewalError {
-        let now = self.clock.now();
-        let in_doubt = after_doubt || self.store.is_in_doubt(connection, attempt).await.unwrap_or(false);
-        let (outcome, noted) = failure::consequence(error, connection, in_doubt, now, rand::random());
-        // What the second call said does not take back the doubt that the first one left.
-        let outcome = if after_doubt { RenewalOutcome::Uncertain } else { outcome };
-        tracing::warn!(connection = %connection.id, outcome = %outcome, message = noted.message, "a renewal failed");
-        if let Err(e) = self.store.fail_renewal(connection, attempt, outcome, &noted, now).await {
-            tracing::error!(connection = %connection.id, error = %e, "a failed renewal could not be noted");
-        }
-        match noted.stopped {
-            Some(reason) => RenewalError::Stopped(reason),
-            None => RenewalError::Failed {
-                reason: noted.code,
-                message: noted.message,
-                next_attempt_at: noted.next_attempt_at,
-            },
-        }
+    /// Whether the lease is still ours, from now on for its whole length.
+    pub(super) async fn extend_lease(&self, connection: &Connection) -> Result<bool, StoreError> {
+        self.store.extend_lease(connection.id, &self.holder, lease(connection)).await
     }
 
     async fn give_back_lease(&self, id: ConnectionId) {
         if let Err(e) = self.store.release_lease(id, &self.holder).await {
             tracing::warn!(connection = %id, error = %e, "a lease could not be given back; it ends by itself");
         }
+    }
+}
+
+fn lease(connection: &Connection) -> StdDuration {
+    match connection.credential.renewal {
+        RenewalKind::SelfRotate => ROTATION_LEASE,
+        RenewalKind::Refresh | RenewalKind::Manual => LEASE,
     }
 }

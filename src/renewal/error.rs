@@ -1,6 +1,9 @@
 //! Why there is no newer credential.
 
-use crate::{domain::Reason, store::StoreError};
+use crate::{
+    domain::{Failure, Reason},
+    store::StoreError,
+};
 use std::sync::Arc;
 use time::OffsetDateTime;
 
@@ -29,5 +32,16 @@ pub enum RenewalError {
 impl From<StoreError> for RenewalError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
+    }
+}
+
+impl RenewalError {
+    /// What stands in the way already.
+    pub(super) fn failed(failure: &Failure) -> Self {
+        Self::Failed {
+            reason: failure.code,
+            message: failure.message.clone(),
+            next_attempt_at: failure.next_attempt_at,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::schedule;
 use crate::{
-    domain::{Connection, Reason},
+    domain::{Connection, Reason, RenewalKind},
     providers::RenewError,
     store::{RenewalFailure, RenewalOutcome},
 };
@@ -24,20 +24,45 @@ pub(super) fn consequence(
     let noted = |code, next_attempt_at, stopped| RenewalFailure { code, message, next_attempt_at, stopped };
     match error {
         RenewError::Rejected => {
-            let code = if in_doubt { Reason::RenewalAnswerLost } else { Reason::GrantRevoked };
-            let next = schedule::confirm_after(facts.rejections + 1).map(|wait| now + wait);
+            let code = rejected(facts.renewal, in_doubt);
+            let next = schedule::confirm_after(facts.rejections + 1, in_doubt).map(|wait| now + wait);
             (RenewalOutcome::Rejected, noted(code, next, next.is_none().then_some(code)))
         }
         RenewError::Unavailable { trouble, retry_after, .. } => {
             let asked = retry_after.and_then(|d| Duration::try_from(d).ok());
-            (RenewalOutcome::Unavailable, noted(trouble.reason(), later(asked), None))
+            let outcome =
+                if trouble.leaves_doubt() { RenewalOutcome::Uncertain } else { RenewalOutcome::Unavailable };
+            (outcome, noted(trouble.reason(), later(asked), None))
         }
         RenewError::Misconfigured { .. } => {
             (RenewalOutcome::Misconfigured, noted(Reason::IntegrationMisconfigured, later(None), None))
         }
         RenewError::Uncertain { .. } => {
-            (RenewalOutcome::Uncertain, noted(Reason::RenewalAnswerLost, later(None), None))
+            (RenewalOutcome::Uncertain, noted(Reason::ProviderError, later(None), None))
         }
         RenewError::NeedsPerson => (RenewalOutcome::Rejected, noted(Reason::TokenExpired, None, None)),
     }
+}
+
+fn rejected(renewal: RenewalKind, in_doubt: bool) -> Reason {
+    match renewal {
+        _ if in_doubt => Reason::RenewalAnswerLost,
+        RenewalKind::Refresh => Reason::GrantRevoked,
+        RenewalKind::SelfRotate | RenewalKind::Manual => Reason::TokenRevoked,
+    }
+}
+
+/// What to note where an answer broke off between the access token and the refresh token: the one is kept for
+/// as long as it lives, the other is gone.
+pub(super) fn partly_lost(error: &RenewError) -> RenewalFailure {
+    let message = format!(
+        "The provider renewed the token, but its answer broke off before the refresh token ({error}) The access \
+         token works until it ends; then a person must reauthorize."
+    );
+    RenewalFailure { code: Reason::RenewalAnswerLost, message, next_attempt_at: None, stopped: None }
+}
+
+/// Whether the refresh token of this connection was lost in an answer that broke off.
+pub(super) fn is_partly_lost(connection: &Connection) -> bool {
+    connection.credential.failure.as_ref().is_some_and(|failure| failure.code == Reason::RenewalAnswerLost)
 }

@@ -3,7 +3,7 @@
 
 use super::{RenewalError, Renewals};
 use crate::{
-    domain::{Connection, ConnectionId, RenewalId},
+    domain::{Change, Connection, ConnectionId, RenewalId},
     providers::KeepAnswer,
     store::{RenewalOutcome, StoreError, UnfinishedRenewal},
 };
@@ -25,6 +25,8 @@ pub(super) struct Journal<'a> {
 #[async_trait]
 impl KeepAnswer for Journal<'_> {
     async fn keep(&self, answer: &[u8]) {
+        // From here on the old token is dead. Who reads it from memory reads it anew.
+        self.renewals.store.relay(&Change::Connection(self.connection.id));
         let sealed = self.renewals.store.seal_answer(self.connection, self.attempt, answer);
         let kept = timeout(PATIENCE, self.renewals.store.keep_answer(self.attempt, &sealed)).await;
         // `Ok(false)`: the connection ended meanwhile. Its grant is given up once the answer is read.
@@ -87,9 +89,9 @@ impl Renewals {
         match answer.and_then(read) {
             Some(next) => {
                 tracing::info!(connection = %one.connection, "an answer from before a crash is replayed");
-                self.commit(held, one.id, next).await.map(drop)
+                self.commit(held, one.id, next, None).await.map(drop)
             }
-            None => Ok(self.store.close_renewal(one.id, RenewalOutcome::Uncertain, now).await?),
+            None => Ok(self.store.close_unanswered(one, now).await?),
         }
     }
 }

@@ -9,7 +9,10 @@
 //! 7. Kinds of failure lead to different things: `failure.rs`.
 //! 8. Nothing is ever deleted because a provider said no.
 
+mod attempt;
+mod circuit;
 mod commit;
+mod doubt;
 mod engine;
 mod error;
 mod failure;
@@ -18,9 +21,11 @@ mod journal;
 mod probe;
 mod schedule;
 mod spool;
+mod tally;
 mod worker;
 
 pub use engine::{Need, Renewals};
 pub use error::RenewalError;
 pub use spool::Spool;
+pub use tally::Tally;
 pub use worker::{Worker, repeat};

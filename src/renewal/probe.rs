@@ -33,7 +33,7 @@ impl Renewals {
 
     /// Why the provider refuses a token; `None` if it does not. A young token, and a 401 that does not say
     /// why, are asked about again before that is believed.
-    async fn refusal(&self, held: &Held) -> Result<Option<Reason>, RenewalError> {
+    pub(super) async fn refusal(&self, held: &Held) -> Result<Option<Reason>, RenewalError> {
         let instance = self.instances.of(&held.connection).map_err(|e| misconfigured(&e))?;
         let young = self.clock.now() - held.credential.obtained_at < YOUNG;
         for pause in ASK_AGAIN_AFTER.map(Some).into_iter().chain([None]) {

@@ -12,13 +12,19 @@ const CONFIRM_AFTER: [Duration; 5] = [
     Duration::minutes(15),
 ];
 
+/// The same where an answer was lost before: the rejection is what had to be expected, and its owner is to know
+/// within a minute.
+const CONFIRM_DOUBT_AFTER: [Duration; 3] =
+    [Duration::seconds(2), Duration::seconds(10), Duration::seconds(30)];
+
 const LONGEST_BACKOFF: Duration = Duration::minutes(5);
 
 /// When a rejection is to be confirmed, after `rejections` of them in a row (1 for the first).
 /// `None`: it was confirmed often enough.
-pub(super) fn confirm_after(rejections: i64) -> Option<Duration> {
+pub(super) fn confirm_after(rejections: i64, in_doubt: bool) -> Option<Duration> {
     let nth = usize::try_from(rejections - 1).ok()?;
-    CONFIRM_AFTER.get(nth).copied()
+    let schedule: &[Duration] = if in_doubt { &CONFIRM_DOUBT_AFTER } else { &CONFIRM_AFTER };
+    schedule.get(nth).copied()
 }
 
 /// How long to wait after `failures` in a row (1 for the first): exponential with full jitter, and never
@@ -35,9 +41,15 @@ mod tests {
     use super::*;
     #[test]
     fn a_rejection_is_confirmed_five_times() {
-        assert_eq!(confirm_after(1), Some(Duration::seconds(2)));
-        assert_eq!(confirm_after(5), Some(Duration::minutes(15)));
-        assert_eq!(confirm_after(6), None);
+        assert_eq!(confirm_after(1, false), Some(Duration::seconds(2)));
+        assert_eq!(confirm_after(5, false), Some(Duration::minutes(15)));
+        assert_eq!(confirm_after(6, false), None);
+    }
+
+    #[test]
+    fn a_lost_answer_is_known_within_a_minute() {
+        let all: Duration = (1..).map_while(|nth| confirm_after(nth, true)).sum();
+        assert!(all < Duration::minutes(1), "{all}");
     }
 
     #[test]

@@ -47,6 +47,14 @@ impl Spool {
         Ok(waiting)
     }
 
+    /// How many are waiting.
+    pub(super) fn count(&self) -> io::Result<usize> {
+        match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            entries => Ok(entries?.flatten().filter(|e| e.path().extension().is_none()).count()),
+        }
+    }
+
     /// Forgets an answer that the database has.
     pub(super) fn forget(&self, attempt: RenewalId) -> io::Result<()> {
         match fs::remove_file(self.folder.join(attempt.to_string())) {

@@ -2,48 +2,62 @@
 
 use super::{Need, RenewalError, Renewals};
 use crate::{
-    domain::Clock,
+    domain::{Clock, ConnectionId},
     store::{RenewalCause, Store, StoreError},
 };
-use futures_util::{StreamExt, stream};
-use std::time::Duration;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{task::JoinHandle, time::sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Renewals at once, and those taken from the database at a time.
-const AT_ONCE: usize = 16;
-const BATCH: i64 = 64;
+/// How many of one circuit are taken up at a time. How many of them ask at once is the permits' business.
+const BATCH: i64 = 256;
 
-/// Renews what is due.
+/// Renews what is due. A round does not wait for the one before: a provider that hangs holds up nobody else.
 #[derive(Clone)]
 pub struct Worker {
-    pub store: Store,
-    pub renewals: Renewals,
-    pub clock: Clock,
-    /// Once cancelled nothing more is begun; what is on the wire is finished.
-    pub stop: CancellationToken,
+    store: Store,
+    renewals: Renewals,
+    clock: Clock,
+    tracker: TaskTracker,
+    taken_up: Arc<Mutex<HashSet<ConnectionId>>>,
 }
 
 impl Worker {
-    /// Renews the credentials whose time has come, and says how many were looked at.
-    pub async fn try_once(&self) -> Result<usize, StoreError> {
+    pub fn new(store: Store, renewals: Renewals, clock: Clock, tracker: TaskTracker) -> Self {
+        Self { store, renewals, clock, tracker, taken_up: Arc::default() }
+    }
+
+    /// Takes up the credentials whose time has come and that are not taken up yet.
+    pub async fn begin_round(&self) -> Result<Vec<JoinHandle<()>>, StoreError> {
         let due = self.store.due_for_renewal(self.clock.now(), BATCH).await?;
-        let looked_at = due.len();
-        stream::iter(due)
-            .take_until(self.stop.cancelled())
-            .for_each_concurrent(AT_ONCE, |id| async move {
-                match self.renewals.renew(id, Need::NotDue, RenewalCause::Due).await {
-                    Ok(_) => {}
-                    Err(error @ RenewalError::Store(_)) => {
-                        tracing::error!(connection = %id, %error, "a due renewal could not be begun");
-                    }
-                    Err(error) => {
-                        tracing::debug!(connection = %id, %error, "a due renewal did not come about");
-                    }
-                }
-            })
-            .await;
-        Ok(looked_at)
+        let mut taken_up = self.taken_up.lock().expect("nothing panics under this lock");
+        let new: Vec<_> = due.into_iter().filter(|id| taken_up.insert(*id)).collect();
+        Ok(new.into_iter().map(|id| self.tracker.spawn(self.clone().take_up(id))).collect())
+    }
+
+    /// Renews the credentials whose time has come, and says how many were taken up.
+    pub async fn try_once(&self) -> Result<usize, StoreError> {
+        let round = self.begin_round().await?;
+        let count = round.len();
+        futures_util::future::join_all(round).await;
+        Ok(count)
+    }
+
+    async fn take_up(self, id: ConnectionId) {
+        match self.renewals.renew(id, Need::NotDue, RenewalCause::Due).await {
+            Ok(_) => {}
+            Err(error @ RenewalError::Store(_)) => {
+                tracing::error!(connection = %id, %error, "a due renewal could not be begun");
+            }
+            Err(error) => {
+                tracing::debug!(connection = %id, %error, "a due renewal did not come about");
+            }
+        }
+        self.taken_up.lock().expect("nothing panics under this lock").remove(&id);
     }
 }
 

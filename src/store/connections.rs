@@ -5,7 +5,7 @@ use super::{
     db::on,
     rows::{Reader, readable, tenant_from},
 };
-use crate::domain::{BaseUrl, Connection, ConnectionId, CredentialFacts, Failure, Scopes};
+use crate::domain::{BaseUrl, Breaker, Connection, ConnectionId, CredentialFacts, Failure, Scopes};
 
 /// Which connections to list. Empty text means any.
 #[derive(Clone, Debug, Default)]
@@ -26,9 +26,11 @@ macro_rules! select_connections {
                     c.last_checked_at, c.last_used_at, c.created_at, c.updated_at,
                     k.generation, k.scopes, k.renewal, k.obtained_at, k.expires_at, k.renew_at,
                     k.last_renewed_at, k.stopped, k.failure_code, k.failure_message, k.failure_since,
-                    k.failure_attempts, k.next_attempt_at, k.rejections, k.access_token, k.refresh_token
+                    k.failure_attempts, k.next_attempt_at, k.rejections, k.access_token, k.refresh_token,
+                    b.faults, b.code as fault_code, b.message as fault_message, b.opened_at, b.probe_at
                from connections c
                join credentials k on k.connection_id = c.connection_id
+               left join breakers b on b.circuit = c.method || ' ' || coalesce(c.integration, c.base_url)
               ",
             $rest
         )
@@ -71,6 +73,11 @@ pub(super) struct ConnectionRow {
     rejections: i64,
     pub(super) access_token: Vec<u8>,
     pub(super) refresh_token: Option<Vec<u8>>,
+    faults: Option<i64>,
+    fault_code: Option<String>,
+    fault_message: Option<String>,
+    opened_at: Option<i64>,
+    probe_at: Option<i64>,
 }
 
 impl ConnectionRow {
@@ -93,6 +100,7 @@ impl ConnectionRow {
             credential: self.facts(&read)?,
             last_checked_at: read.instant_if_any(self.last_checked_at)?,
             last_used_at: read.instant_if_any(self.last_used_at)?,
+            breaker: self.breaker(&read)?,
             created_at: read.instant(self.created_at)?,
             updated_at: read.instant(self.updated_at)?,
         })
@@ -111,6 +119,18 @@ impl ConnectionRow {
             failure: self.failure(read)?,
             rejections: self.rejections,
         })
+    }
+
+    fn breaker(&self, read: &Reader<'_>) -> Result<Option<Breaker>, StoreError> {
+        let (Some(attempts), Some(code)) = (self.faults, &self.fault_code) else { return Ok(None) };
+        let failure = Failure {
+            code: read.word(code)?,
+            message: self.fault_message.clone().unwrap_or_default(),
+            since: read.instant(self.opened_at.unwrap_or(self.updated_at))?,
+            attempts,
+            next_attempt_at: read.instant_if_any(self.probe_at)?,
+        };
+        Ok(Some(Breaker { failure, is_open: self.opened_at.is_some() }))
     }
 
     fn failure(&self, read: &Reader<'_>) -> Result<Option<Failure>, StoreError> {

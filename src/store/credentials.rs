@@ -130,7 +130,9 @@ impl Store {
         Ok(Some(generation))
     }
 
-    /// Credentials whose time to renew has come, longest due first. Those under a lease are left out.
+    /// Credentials whose time to renew has come, longest due first: up to `limit` of each circuit, so that one
+    /// with many that hang holds up no other, and one alone where a breaker is open and may be probed. Those
+    /// under a lease are left out.
     pub async fn due_for_renewal(
         &self,
         now: OffsetDateTime,
@@ -138,13 +140,20 @@ impl Store {
     ) -> Result<Vec<ConnectionId>, StoreError> {
         let ids: Vec<String> = on!(self.db, read, |pool| sqlx::query_scalar(
             "select connection_id
-               from credentials
-              where stopped is null
-                and renew_at <= $1
-                and (next_attempt_at is null or next_attempt_at <= $1)
-                and (lease_until is null or lease_until <= (select now from clock))
-              order by renew_at
-              limit $2",
+               from (select k.connection_id, k.renew_at, b.opened_at,
+                            row_number() over (partition by c.method, coalesce(c.integration, c.base_url)
+                                               order by k.renew_at) as place
+                       from credentials k
+                       join connections c on c.connection_id = k.connection_id
+                       left join breakers b
+                         on b.circuit = c.method || ' ' || coalesce(c.integration, c.base_url)
+                      where k.stopped is null
+                        and k.renew_at <= $1
+                        and (k.next_attempt_at is null or k.next_attempt_at <= $1)
+                        and (k.lease_until is null or k.lease_until <= (select now from clock))
+                        and (b.probe_at is null or b.probe_at <= $1)) as due
+              where place <= case when opened_at is null then $2 else 1 end
+              order by renew_at",
         )
         .bind(micros(now))
         .bind(limit)

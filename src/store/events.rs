@@ -74,7 +74,10 @@ pub(super) fn event(
 
 /// The event of a connection whose standing changes by what is written. `None`: it stands as before.
 pub(super) fn turn(was: &Connection, next: &Connection, at: OffsetDateTime, actor: &Actor) -> Option<Event> {
-    let standing = |connection: &Connection| connection.standing(at, Duration::ZERO);
+    // What its whole circuit meets is told once, of the circuit.
+    let standing = |connection: &Connection| {
+        Connection { breaker: None, ..connection.clone() }.standing(at, Duration::ZERO)
+    };
     let (before, after) = (standing(was), standing(next));
     let kind = EventKind::of_turn(before, after)?;
     let mut told = event(kind, at, was.id, was.tenant.as_deref(), actor);
@@ -194,6 +197,7 @@ impl Store {
 fn change(kind: &str, subject: Option<String>) -> Option<Change> {
     let subject = subject?;
     match kind.split_once('.')?.0 {
+        "integration" => Some(Change::Circuit),
         "connection" => subject.parse::<ConnectionId>().ok().map(Change::Connection),
         "api_key" => Some(Change::ApiKey(subject)),
         _ => None,

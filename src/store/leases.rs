@@ -35,6 +35,27 @@ impl Store {
             == 1)
     }
 
+    /// Lets the lease last from now on again. `false`: another holder has it.
+    pub async fn extend_lease(
+        &self,
+        id: ConnectionId,
+        holder: &str,
+        length: Duration,
+    ) -> Result<bool, StoreError> {
+        let micros = i64::try_from(length.as_micros()).expect("a lease lasts minutes");
+        Ok(on!(self.db, write, |pool| sqlx::query(
+            "update credentials set lease_until = (select now from clock) + $3
+              where connection_id = $1 and lease_holder = $2",
+        )
+        .bind(id.to_string())
+        .bind(holder)
+        .bind(micros)
+        .execute(pool)
+        .await?
+        .rows_affected())
+            == 1)
+    }
+
     /// Ends every lease, where only one process can be at work: a predecessor's crash must hold nothing back.
     pub async fn drop_leases_of_predecessor(&self) -> Result<(), StoreError> {
         if let Db::Sqlite { write, .. } = &self.db {

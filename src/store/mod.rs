@@ -6,6 +6,7 @@
 
 mod api_keys;
 mod authorizations;
+mod breakers;
 mod connection_changes;
 mod connections;
 mod credentials;
@@ -23,12 +24,13 @@ mod vault_canary;
 
 pub use api_keys::{ApiKey, NewApiKey};
 pub use authorizations::{Authorization, NewAuthorization};
+pub use breakers::{Fault, OpenBreaker};
 pub use connection_changes::ConnectionEdit;
 pub use connections::ConnectionFilter;
 pub use credentials::{Held, NextCredential};
 pub use events::{LoggedEvent, Watcher};
 pub use operators::Operator;
-pub use outcomes::RenewalFailure;
+pub use outcomes::{RenewalFailure, Renewed};
 pub use renewals::{RenewalCause, RenewalOutcome, RenewalRecord, UnfinishedRenewal};
 pub use revocations::{GivenUp, OwedRevocation, TokenHint};
 pub use usage::UsageCount;

@@ -2,7 +2,7 @@
 
 use super::{
     NextCredential, Store, StoreError,
-    db::in_transaction,
+    db::{in_transaction, on},
     events::{append_event, append_if_any, event, turn},
     renewals::{FINISH, RenewalOutcome},
     rows::micros,
@@ -20,6 +20,14 @@ pub struct RenewalFailure {
     pub stopped: Option<Reason>,
 }
 
+/// What a renewal brought.
+#[derive(Clone, Debug)]
+pub struct Renewed<'a> {
+    pub next: NextCredential<'a>,
+    /// What of the answer could not be had; `None`: nothing is missing.
+    pub lost: Option<RenewalFailure>,
+}
+
 impl Store {
     /// Keeps the outcome of a renewal: the fenced write, the journal's entry and the event, together.
     /// `None`: the credential was replaced, or the connection ended, while the provider was asked.
@@ -27,20 +35,21 @@ impl Store {
         &self,
         was: &Connection,
         attempt: RenewalId,
-        next: NextCredential<'_>,
+        Renewed { next, lost }: &Renewed<'_>,
         at: OffsetDateTime,
     ) -> Result<Option<i64>, StoreError> {
         let generation = was.credential.generation + 1;
         let sealed = self.seal_tokens(was.id, &was.base_url, generation, next.credential);
         let told = event(EventKind::Renewed, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
-        let turned = turn(was, &renewed(was, &next), at, &Actor::Mooring);
+        let turned = turn(was, &renewed(was, next, lost.as_ref(), at), at, &Actor::Mooring);
         let committed = in_transaction!(self.db, |tx| {
             let changed = sqlx::query(
                 "update credentials
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
                         obtained_at = $6, expires_at = $7, renew_at = $8, last_renewed_at = $9, stopped = null,
-                        failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null, rejections = 0, lease_holder = null, lease_until = null
+                        failure_code = $10, failure_message = $11, failure_since = case when $10 is null then null else $9 end,
+                        failure_attempts = case when $10 is null then 0 else 1 end, next_attempt_at = null, rejections = 0,
+                        lease_holder = null, lease_until = null
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())
@@ -52,6 +61,8 @@ impl Store {
             .bind(next.credential.expires_at.map(micros))
             .bind(next.renew_at.map(micros))
             .bind(micros(at))
+            .bind(lost.as_ref().map(|lost| lost.code.as_str()))
+            .bind(lost.as_ref().map(|lost| lost.message.as_str()))
             .execute(&mut *tx)
             .await?
             .rows_affected();
@@ -120,6 +131,46 @@ impl Store {
         Ok(())
     }
 
+    /// Notes that a renewal failed for a reason that is not this connection's. It stands as it stood, and others
+    /// are asked with first.
+    pub async fn fail_with_circuit(
+        &self,
+        was: &Connection,
+        attempt: RenewalId,
+        outcome: RenewalOutcome,
+        failure: &RenewalFailure,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        in_transaction!(self.db, |tx| {
+            sqlx::query(PUT_OFF)
+                .bind(was.id.to_string())
+                .bind(was.credential.generation)
+                .bind(failure.next_attempt_at.map(micros))
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(FINISH)
+                .bind(attempt.to_string())
+                .bind(micros(at))
+                .bind(outcome.as_str())
+                .bind(Some(failure.message.clone()))
+                .execute(&mut *tx)
+                .await?;
+        });
+        Ok(())
+    }
+
+    /// Lets nothing be sent for this credential in the background before `until`.
+    pub async fn put_off_renewal(&self, was: &Connection, until: OffsetDateTime) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(PUT_OFF)
+            .bind(was.id.to_string())
+            .bind(was.credential.generation)
+            .bind(Some(micros(until)))
+            .execute(pool)
+            .await?
+            .rows_affected());
+        Ok(())
+    }
+
     /// Notes that the provider refuses this token and that only a person can bring another.
     pub async fn stop(
         &self,
@@ -150,12 +201,20 @@ impl Store {
     }
 }
 
+const PUT_OFF: &str =
+    "update credentials set next_attempt_at = $3 where connection_id = $1 and generation = $2";
+
 /// A connection as a renewal leaves it.
-fn renewed(was: &Connection, next: &NextCredential<'_>) -> Connection {
+fn renewed(
+    was: &Connection,
+    next: &NextCredential<'_>,
+    lost: Option<&RenewalFailure>,
+    at: OffsetDateTime,
+) -> Connection {
     let mut connection = was.clone();
     let facts = &mut connection.credential;
     (facts.stopped, facts.failure, facts.expires_at) = (None, None, next.credential.expires_at);
-    connection
+    lost.map_or(connection.clone(), |lost| failed(&connection, lost, at))
 }
 
 /// A connection as a failed renewal leaves it.

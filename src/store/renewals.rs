@@ -5,7 +5,7 @@
 
 use super::{
     Store, StoreError,
-    db::on,
+    db::{in_transaction, on},
     rows::{Reader, micros},
 };
 use crate::{
@@ -159,11 +159,12 @@ impl Store {
         self.keyring.seal(answer, binding(&attempt.to_string(), connection.base_url.as_str(), generation))
     }
 
-    /// Keeps a sealed answer. `false`: the attempt is gone with its connection, or brought its credential.
+    /// Keeps a sealed answer. An attempt that was closed without one is open again. `false`: it is gone with its
+    /// connection, or had its outcome.
     pub async fn keep_answer(&self, attempt: RenewalId, sealed: &[u8]) -> Result<bool, StoreError> {
         Ok(on!(self.db, write, |pool| sqlx::query(
-            "update renewals set answer = $2
-              where renewal_id = $1 and (outcome is null or outcome <> 'renewed')"
+            "update renewals set answer = $2, outcome = null, finished_at = null, detail = null
+              where renewal_id = $1 and (outcome is null or outcome = 'uncertain')"
         )
         .bind(attempt.to_string())
         .bind(sealed)
@@ -193,22 +194,6 @@ impl Store {
         rows.into_iter().map(UnfinishedRenewal::try_from).collect()
     }
 
-    /// Whether an attempt with this credential, other than `attempt`, was sent and never understood.
-    pub async fn is_in_doubt(&self, connection: &Connection, attempt: RenewalId) -> Result<bool, StoreError> {
-        let doubts: i64 = on!(self.db, read, |pool| sqlx::query_scalar(
-            "select count(*)
-               from renewals
-              where connection_id = $1 and generation = $2 and renewal_id <> $3
-                and (outcome is null or outcome = 'uncertain')",
-        )
-        .bind(connection.id.to_string())
-        .bind(connection.credential.generation)
-        .bind(attempt.to_string())
-        .fetch_one(pool)
-        .await?);
-        Ok(doubts > 0)
-    }
-
     /// Opens the answer of an unfinished attempt. `None`: none had come.
     pub fn open_answer(
         &self,
@@ -219,6 +204,55 @@ impl Store {
         let row = one.id.to_string();
         let bound = binding(&row, connection.base_url.as_str(), one.generation);
         Ok(Some(self.keyring.open(sealed, bound)?))
+    }
+
+    /// Closes an attempt whose answer never came. The token may be spent, which only the provider knows: what
+    /// renews itself is due at once.
+    pub async fn close_unanswered(
+        &self,
+        one: &UnfinishedRenewal,
+        at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        in_transaction!(self.db, |tx| {
+            sqlx::query(
+                "update credentials set renew_at = $3
+                  where connection_id = $1 and generation = $2 and renewal <> 'manual'
+                    and (renew_at is null or renew_at > $3)",
+            )
+            .bind(one.connection.to_string())
+            .bind(one.generation)
+            .bind(micros(at))
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query(FINISH)
+                .bind(one.id.to_string())
+                .bind(micros(at))
+                .bind(RenewalOutcome::Uncertain.as_str())
+                .bind("The process ended before an answer came.")
+                .execute(&mut *tx)
+                .await?;
+        });
+        Ok(())
+    }
+
+    /// When a doubtful attempt with this credential, other than `attempt`, was begun last. `None`: none was.
+    pub async fn doubtful_since(
+        &self,
+        connection: &Connection,
+        attempt: Option<RenewalId>,
+    ) -> Result<Option<OffsetDateTime>, StoreError> {
+        let last: Option<i64> = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select max(started_at)
+               from renewals
+              where connection_id = $1 and generation = $2 and renewal_id <> $3
+                and (outcome is null or outcome = 'uncertain')",
+        )
+        .bind(connection.id.to_string())
+        .bind(connection.credential.generation)
+        .bind(attempt.map(|id| id.to_string()).unwrap_or_default())
+        .fetch_one(pool)
+        .await?);
+        Reader { table: "renewals", row: "of a connection" }.instant_if_any(last)
     }
 
     /// Closes an attempt that changed nothing. A sealed answer stays.

@@ -9,6 +9,7 @@ use gitlab_sim::{Endpoint, Fault, Options};
 use mooring::renewal::Worker;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
 
 const TOKEN: &str = "/api/v1/connections/acme/token";
 const TWO_HOURS: Duration = Duration::from_secs(7_200);
@@ -27,12 +28,7 @@ async fn connection(program: &Http) -> Value {
 
 fn worker(app: &TestApp) -> Worker {
     let state = &app.app().state;
-    Worker {
-        store: state.store.clone(),
-        renewals: state.renewals.clone(),
-        clock: state.clock.clone(),
-        stop: state.stopping.clone(),
-    }
+    Worker::new(state.store.clone(), state.renewals.clone(), state.clock.clone(), TaskTracker::new())
 }
 
 on_both!(a_hundred_readers_of_an_expired_token_cause_one_refresh, async |on: On| {

@@ -9,6 +9,7 @@ use gitlab_sim::{Endpoint, Fault};
 use mooring::renewal::Worker;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
 
 const TOKEN: &str = "/api/v1/connections/acme/token";
 const NO: &str = r#"{"error":"invalid_grant","error_description":"-"}"#;
@@ -27,12 +28,8 @@ async fn connection(program: &Http) -> Value {
 async fn tick(app: &TestApp, seconds: u64) {
     app.advance(Duration::from_secs(seconds));
     let state = &app.app().state;
-    let worker = Worker {
-        store: state.store.clone(),
-        renewals: state.renewals.clone(),
-        clock: state.clock.clone(),
-        stop: state.stopping.clone(),
-    };
+    let (store, renewals) = (state.store.clone(), state.renewals.clone());
+    let worker = Worker::new(store, renewals, state.clock.clone(), TaskTracker::new());
     worker.try_once().await.unwrap();
 }
 

@@ -1,5 +1,6 @@
 //! The store's promises, each on both databases: there is no SQL that the compiler checked.
 
+mod breakers;
 mod connections;
 mod credentials;
 mod events;
@@ -15,7 +16,7 @@ use mooring::{
         CredentialFacts, Method, Renewal, RenewalKind, Resource, ResourceKind, Scopes, Secret, TokenKind,
         UseCaseCheck,
     },
-    store::{Held, Location, Store, StoreError},
+    store::{Held, Location, NextCredential, Renewed, Store, StoreError},
     vault::{Keyring, generate_key},
 };
 use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
@@ -156,6 +157,7 @@ fn connection(name: &str, tenant: Option<&str>) -> Connection {
         },
         last_checked_at: Some(NOW),
         last_used_at: None,
+        breaker: None,
         created_at: NOW,
         updated_at: NOW,
     }
@@ -183,6 +185,10 @@ fn oauth(access_token: &str, refresh_token: &str) -> Credential {
 
 fn pasted(access_token: &str) -> Credential {
     Credential { expires_at: None, renewal: Renewal::Manual, ..oauth(access_token, "") }
+}
+
+fn renewed(credential: &Credential, renew_at: Option<OffsetDateTime>) -> Renewed<'_> {
+    Renewed { next: NextCredential { credential, renew_at }, lost: None }
 }
 
 fn refresh_token(credential: &Credential) -> Option<&str> {

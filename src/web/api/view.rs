@@ -57,6 +57,7 @@ pub(super) struct ConnectionView {
 impl ConnectionView {
     pub(super) fn of(connection: Connection, state: &AppState) -> Self {
         let standing = state.standing(&connection);
+        let failure = connection.failure().cloned();
         let facts = connection.credential;
         Self {
             id: connection.id.to_string(),
@@ -81,7 +82,7 @@ impl ConnectionView {
             last_renewed_at: facts.last_renewed_at,
             last_checked_at: connection.last_checked_at,
             last_used_at: connection.last_used_at,
-            failure: facts.failure,
+            failure,
             generation: facts.generation,
             checks: connection.checks,
             created_at: connection.created_at,

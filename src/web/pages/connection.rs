@@ -201,6 +201,7 @@ pub(super) mod sample {
             },
             last_checked_at: Some(now),
             last_used_at: None,
+            breaker: None,
             created_at: now,
             updated_at: now,
         }

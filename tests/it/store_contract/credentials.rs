@@ -1,6 +1,6 @@
 //! Credentials: they open where they were put, and a stale writer changes nothing.
 
-use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted, refresh_token};
+use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted, refresh_token, renewed};
 use crate::support::app::{On, on_both};
 use mooring::{
     domain::{Connection, ConnectionId, EventKind, Reason, Renewal, RenewalKind, Scopes, TokenKind},
@@ -120,12 +120,12 @@ on_both!(a_renewal_is_committed_once, async |on: On| {
     let first = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
     let late = store.begin_renewal(&was, RenewalCause::HandOut, NOW).await.unwrap();
     let credential = oauth("access-2", "refresh-2");
-    let next = NextCredential { credential: &credential, renew_at: Some(later) };
-    assert_eq!(store.commit_renewal(&was, first, next, later).await.unwrap(), Some(2));
+    let next = renewed(&credential, Some(later));
+    assert_eq!(store.commit_renewal(&was, first, &next, later).await.unwrap(), Some(2));
 
     let credential = oauth("access-late", "refresh-late");
-    let next = NextCredential { credential: &credential, renew_at: None };
-    assert_eq!(store.commit_renewal(&was, late, next, later).await.unwrap(), None);
+    let next = renewed(&credential, None);
+    assert_eq!(store.commit_renewal(&was, late, &next, later).await.unwrap(), None);
 
     let held = shelf.held(was.id).await;
     assert_eq!(held.credential.access_token.expose(), "access-2");
@@ -150,8 +150,8 @@ on_both!(a_late_answer_does_not_bring_a_connection_back, async |on: On| {
     let store = &shelf.store;
     let attempt = store.begin_renewal(&held.connection, RenewalCause::Due, NOW).await.unwrap();
     assert!(store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap());
-    let next = NextCredential { credential: &held.credential, renew_at: None };
-    assert_eq!(store.commit_renewal(&held.connection, attempt, next, NOW).await.unwrap(), None);
+    let next = renewed(&held.credential, None);
+    assert_eq!(store.commit_renewal(&held.connection, attempt, &next, NOW).await.unwrap(), None);
     assert_eq!(shelf.number("select count(*) from credentials").await, 0);
 });
 

@@ -118,10 +118,11 @@ on_both!(an_answer_is_sealed_and_stays_only_while_it_is_needed, async |on: On| {
         };
         store.fail_renewal(&was, attempt, outcome, &failure, NOW).await.unwrap();
         assert!(shelf.bytes(kept.as_str()).await.is_some(), "{outcome}: it may be all there is");
-        assert!(
-            store.keep_answer(attempt, &sealed).await.unwrap(),
-            "{outcome}: one from the spool comes late"
-        );
+        let taken = store.keep_answer(attempt, &sealed).await.unwrap();
+        assert_eq!(taken, outcome == RenewalOutcome::Uncertain, "{outcome}: one from the spool comes late");
+        if taken {
+            store.close_renewal(attempt, outcome, NOW).await.unwrap();
+        }
     }
     let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
     let sealed = store.seal_answer(&was, attempt, answer);
@@ -165,19 +166,69 @@ on_both!(what_a_crash_left_open_is_found_again, async |on: On| {
         Connection { base_url: BaseUrl::parse_typed("https://evil.example.com").unwrap(), ..other };
     assert!(store.open_answer(&elsewhere, second).is_err(), "it is an answer of one address");
 
-    assert!(store.is_in_doubt(&was, silent).await.unwrap(), "the other one is open");
+    assert!(store.doubtful_since(&was, Some(silent)).await.unwrap().is_some(), "the other one is open");
     store.close_renewal(answered, RenewalOutcome::Superseded, NOW + Duration::HOUR).await.unwrap();
-    assert!(!store.is_in_doubt(&was, silent).await.unwrap(), "an attempt is no doubt of its own");
-    store.close_renewal(silent, RenewalOutcome::Uncertain, NOW + Duration::HOUR).await.unwrap();
-    assert!(store.is_in_doubt(&was, answered).await.unwrap());
-    store.close_renewal(silent, RenewalOutcome::Renewed, NOW).await.unwrap();
-    assert!(store.is_in_doubt(&was, answered).await.unwrap(), "what is closed stays as it was closed");
+    let doubt = store.doubtful_since(&was, Some(silent)).await.unwrap();
+    assert_eq!(doubt, None, "an attempt is no doubt of its own");
+    assert_eq!(shelf.held(was.id).await.connection.credential.renew_at, Some(NOW + Duration::HOUR));
+    store.close_unanswered(first, NOW + Duration::MINUTE).await.unwrap();
+    assert_eq!(store.doubtful_since(&was, None).await.unwrap(), Some(NOW));
+    let due = shelf.held(was.id).await.connection.credential.renew_at;
+    assert_eq!(due, Some(NOW + Duration::MINUTE), "only the provider knows, so it is asked at once");
+    store.close_renewal(silent, RenewalOutcome::Superseded, NOW).await.unwrap();
+    let doubt = store.doubtful_since(&was, Some(answered)).await.unwrap();
+    assert!(doubt.is_some(), "what is closed stays as it was closed");
     assert!(store.unfinished_renewals(None).await.unwrap().is_empty());
     let newest = &store.list_renewals(was.id, None, 1).await.unwrap()[0];
     assert_eq!((newest.id, newest.outcome), (answered, Some(RenewalOutcome::Superseded)));
     assert_eq!((newest.finished_at, newest.detail.as_deref()), (Some(NOW + Duration::HOUR), None));
     let kept = format!("select answer from renewals where renewal_id = '{answered}'");
     assert!(shelf.bytes(kept).await.is_some(), "what was not understood stays");
+});
+
+on_both!(an_answer_that_comes_late_opens_its_attempt_again, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let was = shelf.plain("acme").await.connection;
+    let store = &shelf.store;
+    let late = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    let open = store.unfinished_renewals(None).await.unwrap();
+    store.close_unanswered(&open[0], NOW).await.unwrap();
+    assert!(store.keep_answer(late, &store.seal_answer(&was, late, b"{}")).await.unwrap());
+    assert_eq!(store.unfinished_renewals(None).await.unwrap()[0].id, late);
+    store.close_renewal(late, RenewalOutcome::Superseded, NOW).await.unwrap();
+    assert!(!store.keep_answer(late, b"again").await.unwrap(), "that one had its outcome");
+});
+
+on_both!(only_its_holder_lets_a_lease_last, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let id = shelf.plain("acme").await.connection.id;
+    let store = &shelf.store;
+    store.claim_lease(id, "at work", Length::ZERO).await.unwrap();
+    assert!(!store.extend_lease(id, "somebody else", A_MINUTE).await.unwrap());
+    assert!(store.extend_lease(id, "at work", A_MINUTE).await.unwrap());
+    assert!(!store.claim_lease(id, "next", A_MINUTE).await.unwrap());
+});
+
+on_both!(a_fault_of_all_is_nobodys_own, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let was = shelf.plain("acme").await.connection;
+    let store = &shelf.store;
+    let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    let failure = RenewalFailure {
+        code: Reason::IntegrationMisconfigured,
+        message: "wrong secret".into(),
+        next_attempt_at: Some(NOW + Duration::MINUTE),
+        stopped: None,
+    };
+    let outcome = RenewalOutcome::Misconfigured;
+    store.fail_with_circuit(&was, attempt, outcome, &failure, NOW + Duration::HOUR).await.unwrap();
+    let facts = shelf.held(was.id).await.connection.credential;
+    assert_eq!((facts.failure, facts.rejections), (None, 0));
+    assert!(store.due_for_renewal(NOW + Duration::HOUR, 9).await.unwrap().contains(&was.id));
+    store.put_off_renewal(&was, NOW + Duration::DAY).await.unwrap();
+    assert!(store.due_for_renewal(NOW + Duration::hours(2), 9).await.unwrap().is_empty());
+    let last = &store.list_renewals(was.id, None, 1).await.unwrap()[0];
+    assert_eq!((last.outcome, last.detail.as_deref()), (Some(outcome), Some("wrong secret")));
 });
 
 on_both!(a_predecessors_lease_holds_nothing_back_where_there_is_one_process, async |on: On| {
