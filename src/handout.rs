@@ -93,6 +93,9 @@ impl Handout {
             return Ok(held);
         }
         let seen = self.memory.generation();
+        if let Some(held) = self.renewals.uncommitted(ask.reference, tenant) {
+            return Ok(held);
+        }
         let id = find_id(&self.store, ask.reference, tenant).await?;
         let held = Arc::new(self.store.open_credential(id).await?.ok_or(HandoutError::NotFound)?);
         if tenant.is_some_and(|t| held.connection.tenant.as_deref().unwrap_or_default() != t) {

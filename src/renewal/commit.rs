@@ -2,7 +2,7 @@
 
 use super::{RenewalError, Renewals, schedule};
 use crate::{
-    domain::{Connection, Credential, RenewalId},
+    domain::{Change, Connection, Credential, RenewalId},
     store::{GivenUp, Held, NextCredential, RenewalFailure, RenewalOutcome, Renewed, StoreError},
 };
 use time::Duration;
@@ -28,12 +28,14 @@ impl Renewals {
                 Ok(committed) => break committed,
                 Err(e) => {
                     failures += 1;
+                    self.hand_out_uncommitted(&held, &next);
                     tracing::error!(connection = %held.connection.id, error = %e, failures, "a renewed credential could not be kept; trying again");
                     let wait = schedule::back_off(failures, None, rand::random()).min(Duration::seconds(10));
                     sleep(wait.unsigned_abs()).await;
                 }
             }
         };
+        self.uncommitted.forget(held.connection.id);
         self.tally.count(if committed.is_some() {
             RenewalOutcome::Renewed
         } else {
@@ -46,6 +48,12 @@ impl Renewals {
         }
         self.forget_spooled(attempt);
         current.ok_or(RenewalError::Gone)
+    }
+
+    /// The database has only the dead token, and who remembers that one is told to forget it.
+    fn hand_out_uncommitted(&self, was: &Held, next: &Credential) {
+        self.uncommitted.keep(was, next);
+        self.store.relay(&Change::Connection(was.connection.id));
     }
 
     /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.

@@ -4,6 +4,7 @@ use super::{
     RenewalError, Spool, Tally,
     circuit::Permits,
     flight::{Boarding, Flights, Waiting},
+    uncommitted::Uncommitted,
 };
 use crate::{
     domain::{Clock, Connection, ConnectionId, RenewalId, RenewalKind, Tending, credential::lasts},
@@ -54,6 +55,7 @@ pub struct Renewals {
     pub(super) tending: Tending,
     pub(super) spool: Spool,
     pub(super) permits: Permits,
+    pub(super) uncommitted: Uncommitted,
     pub tally: Tally,
     /// Names this process in leases.
     holder: Arc<str>,
@@ -99,6 +101,7 @@ impl Renewals {
             tending,
             spool,
             permits: Permits::new(stop),
+            uncommitted: Uncommitted::default(),
             tally: Tally::default(),
             holder: RenewalId::fresh().to_string().into(),
             flights: Flights::new(tracker),
@@ -122,7 +125,12 @@ impl Renewals {
                 Boarding::Started(flight) => (false, flight),
                 Boarding::Joined(flight) => (true, flight),
             };
-            match flight.await.unwrap_or(Err(RenewalError::BrokeOff)) {
+            let landed = tokio::select! {
+                landed = flight => landed.unwrap_or(Err(RenewalError::BrokeOff)),
+                // The flight goes on until the database has it; nobody else waits for that.
+                held = self.uncommitted.wait(id) => return Ok(held),
+            };
+            match landed {
                 Ok(landed) if joined && !self.settles(&landed, need, cause) => {}
                 // The worker does not wait for another process; a caller does.
                 Err(RenewalError::Busy) if joined && cause != RenewalCause::Due => {}
@@ -144,6 +152,11 @@ impl Renewals {
     /// How many callers wait for a flight now.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A credential that the provider gave and the database would not take yet, by its connection's id or name.
+    pub fn uncommitted(&self, reference: &str, tenant: Option<&str>) -> Option<Arc<Held>> {
+        self.uncommitted.find(reference, tenant)
     }
 
     /// How many answers wait in the spool; `None` if it cannot be read.

@@ -72,7 +72,7 @@ impl Renewals {
             self.store.keep_answer(attempt, &sealed).await?;
             self.spool.forget(attempt)?;
         }
-        Ok(())
+        Ok(self.spool.set_room_aside()?)
     }
 
     /// The fence decides: an answer for an older generation changes nothing. An answer that does not open

@@ -22,6 +22,7 @@ mod probe;
 mod schedule;
 mod spool;
 mod tally;
+mod uncommitted;
 mod worker;
 
 pub use engine::{Need, Renewals};

@@ -1,4 +1,7 @@
 //! Answers that the database would not take: sealed, one fsynced file each, until the journal has them.
+//!
+//! What keeps the database from taking an answer may be a full disk. So room for some answers is set aside
+//! beforehand, and an answer is written over it.
 
 use crate::domain::RenewalId;
 use std::{
@@ -8,24 +11,54 @@ use std::{
     path::PathBuf,
 };
 
+/// So many answers may be on their way at once from one instance.
+const RESERVED: usize = 16;
+/// Token endpoints answer with a few hundred bytes.
+const ROOM: usize = 16 * 1024;
+
 /// A folder of its own below the data directory. It is made when it is first needed.
 #[derive(Clone, Debug)]
 pub struct Spool {
     folder: PathBuf,
+    reserve: PathBuf,
 }
 
 impl Spool {
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        let reserve = folder.with_extension("reserve");
+        Self { folder, reserve }
+    }
+
+    /// Sets room aside, where some was used or none was yet.
+    pub fn set_room_aside(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        fs::create_dir_all(&self.reserve)?;
+        for nth in 0..RESERVED {
+            match private().create_new(true).open(self.room(nth)) {
+                Ok(mut file) => {
+                    file.write_all(&[0; ROOM])?;
+                    file.sync_all()?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        File::open(&self.reserve)?.sync_all()
+    }
+
+    fn room(&self, nth: usize) -> PathBuf {
+        self.reserve.join(nth.to_string())
     }
 
     /// Writes a sealed answer and waits until it is on the disk, the folder's entry included.
     pub(super) fn keep(&self, attempt: RenewalId, sealed: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let unfinished = self.folder.join(format!("{attempt}.part"));
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+        // Whoever renames a piece of room has it.
+        let _ = (0..RESERVED).find(|nth| fs::rename(self.room(*nth), &unfinished).is_ok());
+        let mut file = private().create(true).truncate(false).open(&unfinished)?;
         file.write_all(sealed)?;
+        file.set_len(u64::try_from(sealed.len()).expect("a length fits"))?;
         file.sync_all()?;
         fs::rename(&unfinished, self.folder.join(attempt.to_string()))?;
         File::open(&self.folder)?.sync_all()
@@ -64,6 +97,12 @@ impl Spool {
     }
 }
 
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +122,22 @@ mod tests {
         spool.forget(attempt).unwrap();
         spool.forget(attempt).unwrap();
         assert!(spool.waiting().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_answer_takes_the_room_that_was_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::new(folder.path().join("spool"));
+        spool.set_room_aside().unwrap();
+        let room = |spool: &Spool| fs::read_dir(&spool.reserve).unwrap().count();
+        assert_eq!(room(&spool), RESERVED);
+        let attempts: Vec<_> = (0..=RESERVED).map(|_| RenewalId::fresh()).collect();
+        for attempt in &attempts {
+            spool.keep(*attempt, b"sealed").unwrap();
+        }
+        assert_eq!(room(&spool), 0, "and one more had to find room of its own");
+        assert!(spool.waiting().unwrap().iter().all(|(_, sealed)| sealed == b"sealed"));
+        spool.set_room_aside().unwrap();
+        assert_eq!(room(&spool), RESERVED);
     }
 }

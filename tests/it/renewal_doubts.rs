@@ -2,6 +2,7 @@
 
 use crate::support::{
     app::{On, TestApp, on_both},
+    database,
     request::Http,
 };
 use futures_util::future::join_all;
@@ -155,4 +156,33 @@ on_both!(who_wants_a_renewal_is_not_content_with_somebody_elses_question, async 
     assert_eq!(asked.expect(200).json()["generation"], 1, "the token works");
     assert_eq!(renewed.expect(200).json()["generation"], 2, "and is renewed for who asked for that");
     assert_eq!(app.sim().counts().refreshes_granted, 1);
+});
+
+on_both!(a_token_that_the_database_would_not_take_is_handed_out, async |on: On| {
+    let (app, program) = connected(on).await;
+    let first = program.get(TOKEN).await.expect(200).json();
+    app.advance(Duration::from_secs(7_200));
+    let gate = app.sim().hold_after(Endpoint::Token);
+    let reader = program.clone();
+    let reading = tokio::spawn(async move { reader.get(TOKEN).await });
+    gate.reached().await;
+    database::run(&app, "alter table credentials rename to credentials_gone").await;
+    gate.release();
+    let handed_out = loop {
+        let answer = program.get(TOKEN).await;
+        if answer.status == 200 {
+            break answer.json();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(handed_out["generation"], 2);
+    assert!(app.sim().is_live(handed_out["access_token"].as_str().unwrap()));
+    assert_ne!(handed_out["access_token"], first["access_token"]);
+    database::run(&app, "alter table credentials_gone rename to credentials").await;
+    let waited = reading.await.unwrap().expect(200).json();
+    assert_eq!(waited["access_token"], handed_out["access_token"]);
+    while connection(&program).await["generation"] != 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(app.sim().counts().refresh_tokens_presented_twice, 0);
 });

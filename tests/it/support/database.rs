@@ -16,6 +16,19 @@ pub(crate) async fn rows(app: &TestApp, table: &str) -> i64 {
     sqlx::query_scalar(count).fetch_one(&mut db).await.expect("the table is there")
 }
 
+/// Runs a statement behind the app's back.
+pub(crate) async fn run(app: &TestApp, sql: &str) {
+    let sql = AssertSqlSafe(sql.to_owned());
+    if let Some(url) = app.vars().get("MOORING_DATABASE_URL") {
+        let mut db = PgConnection::connect(url).await.expect("PostgreSQL answers");
+        sqlx::query(sql).execute(&mut db).await.expect("it runs");
+        return;
+    }
+    let file = format!("sqlite:{}", app.data.path().join("mooring.db").display());
+    let mut db = SqliteConnection::connect(&file).await.expect("the file opens");
+    sqlx::query(sql).execute(&mut db).await.expect("it runs");
+}
+
 /// All that is kept: the files of SQLite as they are, or every row of PostgreSQL as text.
 pub(crate) async fn dump(app: &TestApp) -> String {
     match app.vars().get("MOORING_DATABASE_URL") {
