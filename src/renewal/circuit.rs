@@ -109,12 +109,13 @@ impl Renewals {
         let (code, limit, retry_after) = match error {
             RenewError::Misconfigured { .. } => (Reason::IntegrationMisconfigured, 1, None),
             RenewError::Uncertain { .. } => (Reason::ProviderError, FAULTS, None),
-            RenewError::Unavailable { trouble: Trouble::Account, .. } => return None,
             RenewError::Unavailable { trouble: Trouble::RateLimited, retry_after, .. } => {
                 (Reason::RateLimited, if retry_after.is_some() { 1 } else { FAULTS }, *retry_after)
             }
+            RenewError::Rejected
+            | RenewError::NeedsPerson
+            | RenewError::Unavailable { trouble: Trouble::Account, .. } => return None,
             RenewError::Unavailable { trouble, retry_after, .. } => (trouble.reason(), FAULTS, *retry_after),
-            RenewError::Rejected | RenewError::NeedsPerson => return None,
         };
         let faults = connection.breaker.as_ref().map_or(0, |breaker| breaker.failure.attempts) + 1;
         let asked = retry_after.and_then(|wait| Duration::try_from(wait).ok());

@@ -2,7 +2,7 @@
 
 use super::{RenewalError, Renewals, schedule};
 use crate::{
-    domain::{Change, Connection, Credential, RenewalId},
+    domain::{Change, Connection, Credential, Renewal, RenewalId},
     store::{GivenUp, Held, NextCredential, RenewalFailure, RenewalOutcome, Renewed, StoreError},
 };
 use time::Duration;
@@ -42,9 +42,12 @@ impl Renewals {
             RenewalOutcome::Superseded
         });
         let current = self.store.open_credential(held.connection.id).await?;
-        if committed.is_none() && !current.as_ref().is_some_and(|c| is_same_grant(&c.credential, &next)) {
+        if committed.is_none() {
             tracing::info!(connection = %held.connection.id, outcome = %RenewalOutcome::Superseded, "renewed");
-            self.give_up_grant(&held.connection, &next).await?;
+            match &current {
+                Some(current) => self.give_up_if_other(current, Some(next)).await?,
+                None => self.give_up_grant(&held.connection, &next).await?,
+            }
         }
         self.forget_spooled(attempt);
         current.ok_or(RenewalError::Gone)
@@ -54,6 +57,21 @@ impl Renewals {
     fn hand_out_uncommitted(&self, was: &Held, next: &Credential) {
         self.uncommitted.keep(was, next);
         self.store.relay(&Change::Connection(was.connection.id));
+    }
+
+    /// Revokes a grant that came too late, unless its answer was replayed by somebody else already, or named no
+    /// refresh token of its own.
+    pub(super) async fn give_up_if_other(
+        &self,
+        current: &Held,
+        late: Option<Credential>,
+    ) -> Result<(), StoreError> {
+        match late {
+            Some(late) if !is_same_grant(&current.credential, &late) => {
+                self.give_up_grant(&current.connection, &late).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.
@@ -72,7 +90,10 @@ impl Renewals {
     }
 }
 
-/// Whether an answer that came too late had been replayed by somebody else already.
 fn is_same_grant(current: &Credential, late: &Credential) -> bool {
-    current.access_token.is_same(&late.access_token)
+    let same_refresh_token = match (&current.renewal, &late.renewal) {
+        (Renewal::Refresh(current), Renewal::Refresh(late)) => current.is_same(late),
+        _ => false,
+    };
+    same_refresh_token || current.access_token.is_same(&late.access_token)
 }

@@ -80,13 +80,15 @@ impl Renewals {
     async fn replay(&self, one: &UnfinishedRenewal) -> Result<(), RenewalError> {
         let held = self.read(one.connection).await?;
         let now = self.clock.now();
-        if held.connection.credential.generation != one.generation {
-            return Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, now).await?);
-        }
         let answer = self.store.open_answer(&held.connection, one)?;
         let read =
             |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
-        match answer.and_then(read) {
+        let next = answer.and_then(read);
+        if held.connection.credential.generation != one.generation {
+            self.give_up_if_other(&held, next).await?;
+            return Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, now).await?);
+        }
+        match next {
             Some(next) => {
                 tracing::info!(connection = %one.connection, "an answer from before a crash is replayed");
                 self.commit(held, one.id, next, None).await.map(drop)
