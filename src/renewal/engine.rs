@@ -235,7 +235,8 @@ impl Renewals {
                 return Err(self.note_failure(connection, attempt, &error, false).await);
             }
         };
-        let renew = || self.provider.renew(&instance, &held.credential, &keep, self.clock.now());
+        let account = connection.account.as_ref();
+        let renew = || self.provider.renew(&instance, &held.credential, account, &keep, self.clock.now());
         match renew().await {
             Err(RenewError::Uncertain { message }) => {
                 tracing::warn!(connection = %connection.id, message, "a renewal was sent and not answered; asking once more");
