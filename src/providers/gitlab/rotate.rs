@@ -54,7 +54,7 @@ impl Rotation<'_> {
 
     /// A dead token must not come near a rotate path. This question is safe to ask with any token.
     async fn prove_alive(&self) -> Result<Living, RenewError> {
-        self.call.get(SELF, &[]).await.map_err(refusal::of_question)
+        self.call.get(SELF, &[]).await.map_err(|error| refusal::of_question(&error))
     }
 
     /// The one request that spends the token.

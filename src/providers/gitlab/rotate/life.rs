@@ -2,7 +2,7 @@
 
 use crate::{domain::Credential, providers::gitlab::inspect::midnight};
 use serde::Deserialize;
-use time::{Date, Duration};
+use time::{Date, Duration, OffsetDateTime};
 
 /// GitLab's own limit, and what is asked for where it is refused without a word about the right one.
 const LONGEST: Duration = Duration::days(365);
@@ -21,7 +21,7 @@ impl Living {
     /// The end to ask for, counted from `today`. `None` for a token without an end: its successor has none
     /// either where the instance allows that, and lives a week where it no longer does.
     pub(super) fn next_end(&self, old: &Credential, today: Date) -> Option<Date> {
-        let known = || old.expires_at.map(|end| end.date());
+        let known = || old.expires_at.map(OffsetDateTime::date);
         let end = day(self.expires_at.as_deref()?).or_else(known)?;
         let created = self.created_at.as_deref().and_then(day).unwrap_or_else(|| old.obtained_at.date());
         today.checked_add((end - created).clamp(Duration::DAY, LONGEST))

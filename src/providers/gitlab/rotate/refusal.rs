@@ -47,24 +47,23 @@ impl NotRotated {
 }
 
 /// The token could not be asked whether it lives. Nothing was rotated by asking, so none of these leaves doubt.
-pub(super) fn of_question(error: InspectError) -> RenewError {
+pub(super) fn of_question(error: &InspectError) -> RenewError {
     let message = error.to_string();
-    let unavailable =
-        |trouble| RenewError::Unavailable { trouble, message: message.clone(), retry_after: None };
-    match error {
+    let (trouble, retry_after) = match error {
         InspectError::TokenInvalid { .. } | InspectError::TokenExpired | InspectError::TokenRevoked => {
-            RenewError::Rejected
+            return RenewError::Rejected;
         }
-        InspectError::AccountBlocked { .. } => unavailable(Trouble::Account),
-        InspectError::RateLimited { retry_after } => {
-            RenewError::Unavailable { trouble: Trouble::RateLimited, message, retry_after }
+        InspectError::Denied => {
+            return RenewError::Refused { reason: Reason::InsufficientScope, message };
         }
+        InspectError::AccountBlocked { .. } => (Trouble::Account, None),
+        InspectError::RateLimited { retry_after } => (Trouble::RateLimited, *retry_after),
         InspectError::Unreachable { step: "http", .. }
         | InspectError::NotGitLab { .. }
-        | InspectError::WrongKind { .. } => unavailable(Trouble::Instance),
-        InspectError::Unreachable { .. } | InspectError::Forbidden { .. } => unavailable(Trouble::NotSent),
-        InspectError::Denied => RenewError::Refused { reason: Reason::InsufficientScope, message },
-    }
+        | InspectError::WrongKind { .. } => (Trouble::Instance, None),
+        InspectError::Unreachable { .. } | InspectError::Forbidden { .. } => (Trouble::NotSent, None),
+    };
+    RenewError::Unavailable { trouble, message, retry_after }
 }
 
 /// No usable answer came to the request that spends the token.
@@ -123,7 +122,7 @@ fn of_rights(call: &Call<'_>, answer: &Answer) -> RenewError {
             reason: Reason::InsufficientRole,
             message: format!("{} does not let this token's account rotate it.", call.host()),
         },
-        refusal => of_question(refusal),
+        refusal => of_question(&refusal),
     }
 }
 
@@ -134,6 +133,6 @@ fn of_other(call: &Call<'_>, answer: &Answer) -> RenewError {
             reason: Reason::ProviderError,
             message: format!("{} takes this token, but not to rotate itself (401).", call.host()),
         },
-        refusal => of_question(refusal),
+        refusal => of_question(&refusal),
     }
 }
