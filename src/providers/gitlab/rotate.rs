@@ -64,8 +64,13 @@ impl Rotation<'_> {
         if !answer.status.is_success() {
             return Err(refusal::of(&self.call, &answer));
         }
-        self.keep.keep(&answer.body).await;
-        successor::read(self.old, &answer.body, end, self.now)
+        self.receive(&answer.body, end).await
+    }
+
+    /// The old token is dead by now: what came is made durable before it is read.
+    async fn receive(&self, body: &[u8], asked: Option<Date>) -> Result<Credential, NotRotated> {
+        self.keep.keep(body).await;
+        successor::read(self.old, body, asked, self.now)
             .ok_or_else(|| refusal::uncertain(&self.call, "answered something that was not understood"))
     }
 }
