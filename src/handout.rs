@@ -10,7 +10,7 @@ pub use memory::Memory;
 pub use usage::Usage;
 
 use crate::{
-    domain::{Caller, Clock, ConnectionId, Reason, Standing, Status, credential::lasts},
+    domain::{Caller, Clock, ConnectionId, Reason, RenewalKind, Standing, Status, credential::lasts},
     renewal::{Need, RenewalError, Renewals},
     store::{Held, RenewalCause, Store, StoreError},
 };
@@ -193,6 +193,10 @@ pub async fn find_id(
 /// not renew it at every request: each renewal kills the token that others hold.
 fn attainable(held: &Held, wanted: Duration) -> Duration {
     let facts = &held.connection.credential;
+    if facts.renewal == RenewalKind::SelfRotate {
+        // Others hold this token and would lose it; it is rotated when its time has come, not on a caller's wish.
+        return Duration::ZERO;
+    }
     match facts.expires_at.map(|end| end - facts.obtained_at) {
         Some(life) if facts.renewal.renews_itself() && wanted > life - Duration::MINUTE.min(life / 10) => {
             life / 2

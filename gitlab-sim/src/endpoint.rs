@@ -6,6 +6,7 @@ use std::str::FromStr;
 use axum::http::Method;
 
 use crate::call::Call;
+use crate::options::Version;
 
 macro_rules! endpoints {
     ($($variant:ident = $name:literal: $doc:literal,)*) => {
@@ -150,6 +151,15 @@ impl Endpoint {
             Self::GroupMember => ("group", "Member: Read"),
             Self::Groups | Self::Group => ("group", "Group: Read"),
             _ => ("project", "Project: Read"),
+        }
+    }
+
+    /// Whether this version has the endpoint.
+    pub(crate) fn is_in(self, version: Version) -> bool {
+        match self {
+            Self::RotateSelf => version >= Version::V16_11,
+            Self::RotateProjectToken | Self::RotateGroupToken => version >= Version::V17_11,
+            _ => true,
         }
     }
 

@@ -24,7 +24,7 @@ struct Arguments {
     /// Life of OAuth access tokens in seconds
     #[arg(long, default_value_t = 7200)]
     token_life: u64,
-    /// GitLab version to play: 17.11, 18.11 or 19.1
+    /// GitLab version to play: 16.9, 16.11, 17.11, 18.11 or 19.1
     #[arg(long, default_value = "19.1")]
     version: Version,
     /// Address that stands in links, when it is not the one it listens on

@@ -19,6 +19,8 @@ pub struct Options {
     pub rate_limit_headers: bool,
     /// What personal, project, group and service-account tokens start with.
     pub token_prefix: String,
+    /// The longest life in days that a rotation gives; GitLab's is 365, and administrators may set less.
+    pub longest_token_life: u16,
 }
 
 impl Default for Options {
@@ -30,6 +32,7 @@ impl Default for Options {
             external_url: None,
             rate_limit_headers: false,
             token_prefix: "glpat-".to_owned(),
+            longest_token_life: 365,
         }
     }
 }
@@ -37,6 +40,10 @@ impl Default for Options {
 /// The GitLab releases whose differences are played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
+    /// 16.9.11: a token cannot rotate itself.
+    V16_9,
+    /// 16.11.10: `personal_access_tokens/self/rotate` is there, its kin of projects and groups are not.
+    V16_11,
     /// 17.11.7: no fine-grained tokens, no `last_used_ips`, `/user` still has `skype`.
     V17_11,
     /// 18.11.5: `granular` and `last_used_ips` are there; two ways of client authentication at once are refused.
@@ -49,6 +56,8 @@ impl Version {
     /// The full number as `/version` prints it.
     pub fn number(self) -> &'static str {
         match self {
+            Self::V16_9 => "16.9.11-ee",
+            Self::V16_11 => "16.11.10-ee",
             Self::V17_11 => "17.11.7-ee",
             Self::V18_11 => "18.11.5-ee",
             Self::V19_1 => "19.1.1-ee",
@@ -61,10 +70,12 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "16.9" => Ok(Self::V16_9),
+            "16.11" => Ok(Self::V16_11),
             "17.11" => Ok(Self::V17_11),
             "18.11" => Ok(Self::V18_11),
             "19.1" => Ok(Self::V19_1),
-            other => Err(format!("{other} is not played; choose 17.11, 18.11 or 19.1")),
+            other => Err(format!("{other} is not played; choose 16.9, 16.11, 17.11, 18.11 or 19.1")),
         }
     }
 }

@@ -63,6 +63,43 @@ async fn a_bot_token_is_rotated_at_its_own_resource_only() {
 }
 
 #[tokio::test]
+async fn group_and_service_tokens_rotate_too_and_an_instance_limits_their_life() {
+    let world = World::new().await;
+    let group = world.sim.add_group("acme");
+    let bot = world.sim.mint_group(group, &["api"], 40, None);
+    let path = format!("/api/v4/groups/{group}/access_tokens/self/rotate");
+    let rotated = world.post(&path, &bot.token, &[]).await.json();
+    assert_eq!((&rotated["resource_type"], &rotated["expires_at"]), (&json!("group"), &json!(null)));
+    // The personal path takes every kind.
+    assert_eq!(world.post(ROTATE, rotated["token"].as_str().unwrap(), &[]).await.status, 200);
+    let service = world.sim.mint_service_account(ServiceOwner::Instance, None, &["self_rotate"], None);
+    world.sim.set_longest_token_life(20);
+    let day = |days| (world.sim.now().date() + time::Duration::days(days)).to_string();
+    let refused = world.post(ROTATE, &service.token, &[("expires_at", &day(21))]).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text.contains(&format!("must be before {}", day(20))), "{}", refused.text);
+    assert!(world.sim.is_live(&service.token), "nothing was rotated");
+    let rotated = world.post(ROTATE, &service.token, &[("expires_at", &day(20))]).await.json();
+    assert_eq!(rotated["expires_at"], day(20));
+    let counts = world.sim.counts();
+    assert_eq!((counts.rotations, counts.families_revoked), (3, 0));
+}
+
+#[tokio::test]
+async fn older_versions_lack_the_paths_of_rotation() {
+    for (version, personal, project) in
+        [(Version::V16_9, 404, 404), (Version::V16_11, 200, 404), (Version::V17_11, 200, 200)]
+    {
+        let world = World::with(Options { version, ..Options::default() }).await;
+        let web = world.sim.add_project("acme/web");
+        let mint = || world.sim.mint_project(web, &["api"], 40, None).token;
+        assert_eq!(world.post(ROTATE, &mint(), &[]).await.status, personal, "{version:?}");
+        let path = format!("/api/v4/projects/{web}/access_tokens/self/rotate");
+        assert_eq!(world.post(&path, &mint(), &[]).await.status, project, "{version:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_scope_that_does_not_reach_is_named_in_the_403() {
     let world = World::new().await;
     let token = world.sim.mint_personal(world.user, &["read_repository"], None).token;

@@ -4,6 +4,7 @@ use super::{
     Connect, ConnectError, Fields, Target,
     establish::{Inspected as Found, MOST_SWAPS, Place},
     same_account::same_account,
+    self_rotation::refuse_refresh,
 };
 use crate::{
     domain::{
@@ -81,20 +82,23 @@ impl Connect {
     pub async fn adopt(&self, pasted: Pasted, actor: &Actor) -> Result<Connection, ConnectError> {
         let fields = pasted.fields.checked()?;
         self.chosen(&fields.use_cases)?;
-        refuse_self_rotation(pasted.renewal)?;
+        refuse_refresh(pasted.renewal)?;
         let place = self.place(&pasted.target)?;
         self.refuse_taken_name(&fields.name, fields.tenant.as_deref()).await?;
         let now = self.clock.now();
         let found =
             self.provider.api().inspect(&place.instance, &pasted.token, pasted.token_kind, now).await?;
         let checks = self.checked(&place, &pasted.token, &found, &fields.use_cases, &fields.name).await?;
-        let credential = self.by_hand(pasted.token, &found);
+        let token = pasted.token;
+        let renewal = self.chosen_renewal(pasted.renewal, &place, &token, &found, &fields.name).await?;
+        let credential = self.pasted(token, renewal, &found);
         let account = Found { found: &found, checks, method: Method::AccessToken };
         self.establish(&place, fields, account, &credential, actor).await
     }
 
     /// Manual rotation: the new token is verified before the old one is dropped. A change in the background
-    /// does not win over the person who brought a token.
+    /// does not win over the person who brought a token. Where the old one rotated itself, the new one must be
+    /// able to: that it stops is never decided silently.
     pub async fn replace(
         &self,
         was: &Connection,
@@ -107,14 +111,16 @@ impl Connect {
         let place = Place { integration: was.integration.clone(), instance: self.instances.of(was)? };
         let now = self.clock.now();
         let found = self.provider.api().inspect(&place.instance, &replacement.token, None, now).await?;
-        let credential = self.by_hand(replacement.token, &found);
+        let token = &replacement.token;
         let mut was = was.clone();
         for _ in 0..MOST_SWAPS {
             if !replacement.allow_different_account {
                 same_account(was.account.as_ref(), found.account.as_ref())?;
             }
-            let token = &credential.access_token;
             let checks = self.checked(&place, token, &found, &was.use_cases, &was.name).await?;
+            let kept = was.credential.renewal;
+            let renewal = self.chosen_renewal(kept, &place, token, &found, &was.name).await?;
+            let credential = self.pasted(token.clone(), renewal, &found);
             let account = Found { found: &found, checks, method: Method::AccessToken };
             match self.swap(&was, account, &credential, (EventKind::Rotated, actor)).await {
                 Err(ConnectError::ChangedMeanwhile) => {}
@@ -136,18 +142,7 @@ impl Connect {
     ) -> Result<(), ConnectError> {
         let fields = fields.checked()?;
         self.chosen(&fields.use_cases)?;
-        match renewal {
-            None | Some(RenewalKind::Manual) if was.method == Method::AccessToken => {}
-            None => {}
-            Some(RenewalKind::Refresh) if was.method == Method::OAuth => {}
-            Some(RenewalKind::SelfRotate) if was.method == Method::AccessToken => {
-                return Err(ConnectError::SelfRotationUnavailable);
-            }
-            Some(other) => {
-                let message = format!("A connection made by {} cannot renew by {other}.", was.method);
-                return Err(ConnectError::field("renewal", message));
-            }
-        }
+        let renewal = self.rechosen(was, renewal).await?;
         let checks = was.checks.iter().filter(|c| fields.use_cases.contains(&c.use_case)).cloned().collect();
         let edit = ConnectionEdit {
             name: fields.name.clone(),
@@ -155,10 +150,13 @@ impl Connect {
             tags: fields.tags,
             use_cases: fields.use_cases,
             checks,
-            renewal: was.credential.renewal,
+            renewal,
         };
         match self.store.edit_connection(was, &edit, self.clock.now(), actor).await {
             Ok(true) => Ok(()),
+            Ok(false) if self.store.connection(was.id).await?.is_some() => {
+                Err(ConnectError::ChangedMeanwhile)
+            }
             Ok(false) => Err(ConnectError::Gone),
             Err(crate::store::StoreError::NameTaken) => Err(ConnectError::NameTaken(fields.name)),
             Err(error) => Err(error.into()),
@@ -174,23 +172,13 @@ impl Connect {
         if there.is_empty() { Ok(()) } else { Err(ConnectError::NameTaken(name.to_owned())) }
     }
 
-    fn by_hand(&self, access_token: Secret, found: &Inspection) -> Credential {
+    fn pasted(&self, access_token: Secret, renewal: Renewal, found: &Inspection) -> Credential {
         Credential {
             access_token,
             obtained_at: self.clock.now(),
             expires_at: found.expires_at,
             scopes: found.scopes.clone(),
-            renewal: Renewal::Manual,
-        }
-    }
-}
-
-fn refuse_self_rotation(renewal: RenewalKind) -> Result<(), ConnectError> {
-    match renewal {
-        RenewalKind::Manual => Ok(()),
-        RenewalKind::SelfRotate => Err(ConnectError::SelfRotationUnavailable),
-        RenewalKind::Refresh => {
-            Err(ConnectError::field("renewal", "A pasted token has no refresh token. Use manual."))
+            renewal,
         }
     }
 }

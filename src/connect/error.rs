@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{BaseUrlError, quoted_id},
-    providers::{ExchangeError, InspectError, UnknownInstance},
+    providers::{ExchangeError, InspectError, RotationRefusal, UnknownInstance},
     store::StoreError,
 };
 
@@ -38,8 +38,10 @@ pub enum ConnectError {
     MadeByOAuth,
     #[error("This connection was made with an access token: rotate the token instead.")]
     MadeByAccessToken,
-    #[error("Rotating a token by itself is not available yet. Leave renewal at manual.")]
-    SelfRotationUnavailable,
+    #[error("{refusal} Make a token with it too, or choose that a person rotates it (manual).")]
+    NoRotationScope { refusal: RotationRefusal, mend_at: String },
+    #[error("{0}")]
+    SelfRotationUnsupported(RotationRefusal),
     #[error("The connection is gone.")]
     Gone,
     #[error("The connection was changed at the same moment. Look at it and try again.")]
@@ -67,7 +69,7 @@ impl ConnectError {
             }
             Self::BaseUrl(_) => "base_url_invalid",
             Self::NameTaken(_) => "name_taken",
-            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::InsufficientScope { .. } | Self::NoRotationScope { .. } => "insufficient_scope",
             Self::InsufficientRole { .. } => "insufficient_role",
             Self::Inspect(error) => inspect_code(error),
             Self::Exchange(ExchangeError::NoApplication) => "no_oauth_application",
@@ -76,7 +78,7 @@ impl ConnectError {
             Self::DifferentAccount { .. } => "different_account",
             Self::MadeByOAuth => "made_by_oauth",
             Self::MadeByAccessToken => "made_by_access_token",
-            Self::SelfRotationUnavailable => "self_rotation_unavailable",
+            Self::SelfRotationUnsupported(_) => "self_rotation_unsupported",
             Self::Gone => "not_found",
             Self::ChangedMeanwhile => "changed_meanwhile",
             Self::Store(_) => "internal_error",

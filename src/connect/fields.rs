@@ -1,6 +1,7 @@
 //! What a person says about a connection, checked before anybody is asked.
 
 use super::ConnectError;
+use crate::domain::Connection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -29,6 +30,17 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// What a connection says of itself already.
+    pub fn of(connection: &Connection) -> Self {
+        Self {
+            name: connection.name.clone(),
+            description: connection.description.clone(),
+            tenant: connection.tenant.clone(),
+            tags: connection.tags.clone(),
+            use_cases: connection.use_cases.clone(),
+        }
+    }
+
     /// Trims and checks every field.
     pub fn checked(mut self) -> Result<Self, ConnectError> {
         self.name = name(&self.name)?;

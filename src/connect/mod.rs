@@ -11,6 +11,7 @@ mod establish;
 mod exchange;
 mod fields;
 mod same_account;
+mod self_rotation;
 
 pub use adopt::{Inspected, Pasted, Replacement};
 pub use begin::{Begin, Purpose, Started};

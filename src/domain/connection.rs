@@ -167,8 +167,8 @@ impl Connection {
         if let Some(reason) = facts.stopped {
             return stands(Status::ActionRequired, Some(reason), Some(self.remedy()));
         }
-        let by_hand = !facts.renewal.renews_itself();
-        if by_hand && !credential::lasts(facts.expires_at, now, Duration::ZERO) {
+        let needs_life = !facts.renewal.outlives_its_token();
+        if needs_life && !credential::lasts(facts.expires_at, now, Duration::ZERO) {
             return stands(Status::ActionRequired, Some(Reason::TokenExpired), Some(self.remedy()));
         }
         if let Some(failure) = self.failure() {
@@ -179,6 +179,7 @@ impl Connection {
             let action = (reason == Reason::InsufficientScope).then(|| self.remedy());
             return stands(Status::Degraded, Some(reason), action);
         }
+        let by_hand = !facts.renewal.renews_itself();
         if by_hand && !credential::lasts(facts.expires_at, now, warn_before) {
             return stands(Status::Expiring, Some(Reason::TokenExpiring), Some(Action::Rotate));
         }
@@ -265,6 +266,25 @@ mod tests {
     fn an_expired_token_that_renews_itself_needs_nobody() {
         let c = connection(Method::OAuth, RenewalKind::Refresh, Some(-Duration::HOUR));
         assert_eq!(standing(&c), (Status::Active, None, None));
+    }
+
+    #[test]
+    fn a_token_that_rotates_itself_warns_nobody_but_needs_a_person_once_it_is_dead() {
+        let rotating = |left| connection(Method::AccessToken, RenewalKind::SelfRotate, Some(left));
+        let mut c = rotating(Duration::HOUR);
+        assert_eq!(standing(&c), (Status::Active, None, None));
+        c.credential.failure = Some(Failure {
+            code: Reason::RateLimited,
+            message: "answered 429".into(),
+            since: NOW,
+            attempts: 1,
+            next_attempt_at: None,
+        });
+        assert_eq!(standing(&c), (Status::Degraded, Some(Reason::RateLimited), None));
+        assert_eq!(
+            standing(&rotating(Duration::ZERO)),
+            (Status::ActionRequired, Some(Reason::TokenExpired), Some(Action::Rotate))
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Credential {
 pub enum Renewal {
     /// RFC 6749 section 6: spend this refresh token at the token endpoint.
     Refresh(Secret),
-    /// GitLab's `self/rotate`: the access token replaces itself.
+    /// GitLab's `self/rotate`: the access token replaces itself. A person's choice, never a default.
     SelfRotate,
     /// Nobody but a person can replace it.
     Manual,
@@ -50,6 +50,12 @@ impl RenewalKind {
     pub fn renews_itself(self) -> bool {
         self != Self::Manual
     }
+
+    /// Whether the next credential can still come when the access token has ended. A token that rotates
+    /// itself must be alive for it.
+    pub fn outlives_its_token(self) -> bool {
+        self == Self::Refresh
+    }
 }
 
 /// When credentials that renew themselves are renewed.
@@ -60,14 +66,25 @@ pub struct Tending {
 }
 
 impl Tending {
-    /// When to renew this credential: `before` its end, but never in the first half of its life, and up to a
-    /// fifth of that later, so that those made together are not renewed together. `chance` is in [0, 1).
-    /// `None`: nothing renews it.
+    /// When to renew this credential: some time before its end, but never in the first half of its life, and
+    /// up to a fifth of that time later, so that those made together are not renewed together. `chance` is in
+    /// [0, 1). `None`: nothing renews it.
     pub fn renew_at(self, credential: &Credential, chance: f64) -> Option<OffsetDateTime> {
-        let end = credential.expires_at.filter(|_| credential.renewal.kind().renews_itself())?;
-        let lead = self.before.min((end - credential.obtained_at) / 2);
-        Some(end - lead * (1.0 - 0.2 * chance))
+        let end = credential.expires_at?;
+        let life = end - credential.obtained_at;
+        let before = match credential.renewal.kind() {
+            RenewalKind::Refresh => self.before,
+            RenewalKind::SelfRotate => ahead_of_rotation(life),
+            RenewalKind::Manual => return None,
+        };
+        Some(end - before.min(life / 2) * (1.0 - 0.2 * chance))
     }
+}
+
+/// How long before its end a token rotates itself: long enough for a person to mend what stands in the way.
+fn ahead_of_rotation(life: Duration) -> Duration {
+    let fifth: Duration = life / 5;
+    if life > Duration::weeks(2) { fifth.max(Duration::WEEK) } else { fifth }
 }
 
 /// Whether a token that ends at `expires_at` is still good `margin` after `now`.
@@ -115,6 +132,25 @@ mod tests {
     fn a_short_token_lives_half_its_life() {
         let token = refreshable(Duration::seconds(30));
         assert_eq!(TENDING.renew_at(&token, 0.0), Some(START + Duration::seconds(15)));
+    }
+
+    #[test]
+    fn a_token_that_rotates_itself_leaves_time_to_mend_things() {
+        let left_when_due = |days, chance| {
+            let life = Duration::days(days);
+            let token = Credential { renewal: Renewal::SelfRotate, ..refreshable(life) };
+            START + life - TENDING.renew_at(&token, chance).unwrap()
+        };
+        assert_eq!(left_when_due(365, 0.0), Duration::days(73));
+        assert_eq!(left_when_due(30, 0.0), Duration::days(7));
+        assert_eq!(left_when_due(15, 0.0), Duration::days(7));
+        assert_eq!(left_when_due(14, 0.0), Duration::days(14) / 5);
+        assert_eq!(left_when_due(7, 0.0), Duration::days(7) / 5);
+        let late = left_when_due(365, 0.999);
+        assert!(late > Duration::days(58) && late < Duration::days(73), "{late}");
+        let endless = Credential { expires_at: None, ..refreshable(Duration::DAY) };
+        let endless = Credential { renewal: Renewal::SelfRotate, ..endless };
+        assert_eq!(TENDING.renew_at(&endless, 0.0), None, "a token without an end needs no rotation");
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub enum RenewError {
     /// off after an access token and before its refresh token.
     #[error("{message}")]
     Uncertain { message: String, partial: Option<Box<Credential>> },
+    /// The provider clearly will not do this, and the old token lives on. A person must change something.
+    #[error("{message}")]
+    Refused { reason: Reason, message: String },
     #[error("Only a person can renew this credential.")]
     NeedsPerson,
 }
@@ -94,6 +97,21 @@ pub enum InspectError {
     /// The token may not ask this.
     #[error("The access token may not ask this: it lacks the scope or the role.")]
     Denied,
+}
+
+/// Why a token may not rotate itself.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RotationRefusal {
+    /// It lacks this scope, or a wider one.
+    #[error(
+        "To rotate itself, this access token needs the scope {scope}, or {wider}, which it does not have."
+    )]
+    InsufficientScope { scope: &'static str, wider: &'static str },
+    /// Tokens of this kind, or instances of this version, cannot do it.
+    #[error("{message}")]
+    Unsupported { message: String },
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
 }
 
 /// Why a token could not be revoked.

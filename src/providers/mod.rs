@@ -12,7 +12,7 @@ mod oauth;
 
 pub use answer::KeepAnswer;
 pub use check::check_use_cases;
-pub use error::{ExchangeError, InspectError, RenewError, RevokeError, Trouble};
+pub use error::{ExchangeError, InspectError, RenewError, RevokeError, RotationRefusal, Trouble};
 pub use gitlab::GitLab;
 pub use instance::{Instance, Instances, UnknownInstance};
 pub use oauth::{AuthorizationRequest, Grant};
@@ -117,6 +117,29 @@ pub trait ProviderApi: Send + Sync {
 
     /// Kills an access token that was pasted.
     async fn revoke_access_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError>;
+
+    /// Whether this token may replace itself: the instance's version and the token's scopes. Asked when a
+    /// person chooses it.
+    async fn may_rotate_itself(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        found: &Inspection,
+    ) -> Result<(), RotationRefusal>;
+
+    /// Replaces an access token by a new one with the same rights. Sent once: whoever gets `Uncertain` must
+    /// not call it again but ask `probe`.
+    async fn rotate_itself(
+        &self,
+        instance: &Instance,
+        old: &Credential,
+        account: Option<&Account>,
+        keep: &dyn KeepAnswer,
+        now: OffsetDateTime,
+    ) -> Result<Credential, RenewError>;
+
+    /// Reads the kept answer of a rotation, also one that broke off. `None`: there is no token in it.
+    fn read_rotation(&self, old: &Credential, answer: &[u8], sent_at: OffsetDateTime) -> Option<Credential>;
 }
 
 /// A kind of upstream service: the standard half with the other half.
@@ -155,12 +178,12 @@ impl Provider {
         oauth::exchange_code(instance, self.api.endpoints(), code, code_verifier, now).await
     }
 
-    /// Obtains the next credential. The one place that asks how a credential renews.
+    /// Obtains the next credential of an account. The one place that asks how a credential renews.
     pub async fn renew(
         &self,
         instance: &Instance,
         old: &Credential,
-        _account: Option<&Account>,
+        account: Option<&Account>,
         keep: &dyn KeepAnswer,
         now: OffsetDateTime,
     ) -> Result<Credential, RenewError> {
@@ -169,11 +192,12 @@ impl Provider {
                 let grant = oauth::refresh(instance, self.api.endpoints(), token, keep, now).await?;
                 Ok(refreshed(grant, token, old, now))
             }
-            Renewal::SelfRotate | Renewal::Manual => Err(RenewError::NeedsPerson),
+            Renewal::SelfRotate => self.api.rotate_itself(instance, old, account, keep, now).await,
+            Renewal::Manual => Err(RenewError::NeedsPerson),
         }
     }
 
-    /// Reads an answer that was kept before a crash. `None`: there is no grant in it.
+    /// Reads an answer that was kept before a crash. `None`: there is no credential in it.
     pub fn read_renewal(
         &self,
         old: &Credential,
@@ -184,7 +208,8 @@ impl Provider {
             Renewal::Refresh(token) => {
                 Some(refreshed(oauth::read_grant(answer, sent_at)?, token, old, sent_at))
             }
-            Renewal::SelfRotate | Renewal::Manual => None,
+            Renewal::SelfRotate => self.api.read_rotation(old, answer, sent_at),
+            Renewal::Manual => None,
         }
     }
 

@@ -178,7 +178,7 @@ fn grant(
 }
 
 /// Whether a token can stand in a header (RFC 6750 section 2.1): visible ASCII, 8 KiB at most.
-fn is_sendable(token: &str) -> bool {
+pub(super) fn is_sendable(token: &str) -> bool {
     (1..=8_192).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
 }
 

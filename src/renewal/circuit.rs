@@ -114,6 +114,7 @@ impl Renewals {
             }
             RenewError::Rejected
             | RenewError::NeedsPerson
+            | RenewError::Refused { .. }
             | RenewError::Unavailable { trouble: Trouble::Account, .. } => return None,
             RenewError::Unavailable { trouble, retry_after, .. } => (trouble.reason(), FAULTS, *retry_after),
         };

@@ -7,7 +7,7 @@ use super::{
     uncommitted::Uncommitted,
 };
 use crate::{
-    domain::{Clock, Connection, ConnectionId, RenewalId, RenewalKind, Tending, credential::lasts},
+    domain::{Clock, Connection, ConnectionId, Reason, RenewalId, RenewalKind, Tending, credential::lasts},
     providers::{CALL_LIMIT, Instances, Provider},
     store::{Held, RenewalCause, Store, StoreError},
 };
@@ -212,6 +212,9 @@ impl Renewals {
         let facts = &connection.credential;
         if !facts.renewal.renews_itself() {
             return Err(facts.stopped.map_or(RenewalError::NeedsPerson, RenewalError::Stopped));
+        }
+        if !facts.renewal.outlives_its_token() && !lasts(facts.expires_at, self.clock.now(), Duration::ZERO) {
+            return Err(RenewalError::Stopped(Reason::TokenExpired));
         }
         if cause == RenewalCause::Requested {
             return Ok(());

@@ -40,6 +40,10 @@ pub(super) fn consequence(
         RenewError::Uncertain { .. } => {
             (RenewalOutcome::Uncertain, noted(Reason::ProviderError, later(None), None))
         }
+        // The token lives on, so the connection does; asking again soon would bring the same answer.
+        RenewError::Refused { reason, .. } => {
+            (RenewalOutcome::Refused, noted(*reason, later(Some(Duration::DAY)), None))
+        }
         RenewError::NeedsPerson => (RenewalOutcome::Rejected, noted(Reason::TokenExpired, None, None)),
     }
 }

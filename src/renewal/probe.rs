@@ -16,17 +16,19 @@ const ASK_AGAIN_AFTER: [StdDuration; 3] =
     [StdDuration::from_millis(500), StdDuration::from_secs(1), StdDuration::from_secs(2)];
 
 impl Renewals {
-    /// Asks the provider about a token that a caller saw refused. A dead token that nobody can renew stops
-    /// its connection here, so that the provider is not asked about it again.
+    /// Asks the provider about a token that a caller saw refused. A dead token that only itself, or
+    /// nobody, can renew stops its connection here, so that the provider is not asked about it again.
     pub(super) async fn still_works(&self, held: &Held) -> Result<bool, RenewalError> {
         let facts = &held.connection.credential;
         if let Some(reason) = facts.stopped {
             return Err(RenewalError::Stopped(reason));
         }
         let Some(reason) = self.refusal(held).await? else { return Ok(true) };
-        if facts.renewal.renews_itself() {
+        if facts.renewal.outlives_its_token() {
             return Ok(false);
         }
+        let in_doubt = self.store.doubtful_since(&held.connection, None).await?.is_some();
+        let reason = if in_doubt { Reason::RenewalAnswerLost } else { reason };
         self.store.stop(&held.connection, reason, self.clock.now(), &Actor::Mooring).await?;
         Err(RenewalError::Stopped(reason))
     }

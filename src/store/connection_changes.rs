@@ -20,11 +20,21 @@ pub struct ConnectionEdit {
     pub tags: BTreeMap<String, String>,
     pub use_cases: Vec<String>,
     pub checks: Vec<UseCaseCheck>,
-    pub renewal: RenewalKind,
+    /// `None`: it renews as before.
+    pub renewal: Option<RenewalChoice>,
+}
+
+/// Another renewal, chosen for the credential of this generation and no other.
+#[derive(Clone, Copy, Debug)]
+pub struct RenewalChoice {
+    pub kind: RenewalKind,
+    pub renew_at: Option<OffsetDateTime>,
+    pub generation: i64,
 }
 
 impl Store {
-    /// Changes what a person may change. `false`: the connection is gone.
+    /// Changes what a person may change. `false`: nothing was changed, because the connection is gone, or has
+    /// another credential than the one that a renewal was chosen for.
     pub async fn edit_connection(
         &self,
         was: &Connection,
@@ -51,13 +61,20 @@ impl Store {
             .map_err(name_taken)?
             .rows_affected();
             if changed == 1 {
-                sqlx::query(
-                    "update credentials set renewal = $2 where connection_id = $1 and renewal <> 'refresh'",
-                )
-                .bind(was.id.to_string())
-                .bind(edit.renewal.as_str())
-                .execute(&mut *tx)
-                .await?;
+                if let Some(chosen) = edit.renewal {
+                    let changed = sqlx::query(CHOOSE_RENEWAL)
+                        .bind(was.id.to_string())
+                        .bind(chosen.generation)
+                        .bind(chosen.kind.as_str())
+                        .bind(chosen.renew_at.map(micros))
+                        .execute(&mut *tx)
+                        .await?
+                        .rows_affected();
+                    if changed == 0 {
+                        return Ok(false);
+                    }
+                    sqlx::query(FORGET_FAILED_RENEWAL).bind(was.id.to_string()).execute(&mut *tx).await?;
+                }
                 append_event!(tx, &told);
             }
             changed == 1
@@ -91,7 +108,7 @@ impl Store {
             .await?;
             let changed = sqlx::query(
                 "update credentials
-                    set scopes = $3, expires_at = $4, stopped = case when renewal = 'manual' then null else stopped end
+                    set scopes = $3, expires_at = $4, stopped = case when renewal <> 'refresh' then null else stopped end
                   where connection_id = $1 and generation = $2",
             )
             .bind(checked.id.to_string())
@@ -117,12 +134,23 @@ impl Store {
 fn found_well(checked: &Connection) -> Connection {
     let mut connection = checked.clone();
     let facts = &mut connection.credential;
-    if facts.renewal == RenewalKind::Manual {
+    if facts.renewal != RenewalKind::Refresh {
         facts.stopped = None;
     }
     facts.failure = facts.failure.take().filter(|failure| failure.next_attempt_at.is_some());
     connection
 }
+
+/// A refresh token keeps its renewal, whatever is chosen.
+const CHOOSE_RENEWAL: &str = "update credentials
+    set renewal = $3, renew_at = $4
+  where connection_id = $1 and generation = $2 and renewal <> 'refresh'";
+
+/// Once a person chose anew, the failures of the renewal before say nothing any more.
+const FORGET_FAILED_RENEWAL: &str = "update credentials
+    set failure_code = null, failure_message = null, failure_since = null, failure_attempts = 0,
+        next_attempt_at = null, rejections = 0
+  where connection_id = $1 and next_attempt_at is not null";
 
 /// A failed renewal has its next attempt; what has none is a failed check, which a good one ends.
 const FORGET_FAILED_CHECK: &str = "update credentials

@@ -149,6 +149,7 @@ impl Store {
                          on b.circuit = c.method || ' ' || coalesce(c.integration, c.base_url)
                       where k.stopped is null
                         and k.renew_at <= $1
+                        and (k.renewal = 'refresh' or k.expires_at is null or k.expires_at > $1)
                         and (k.next_attempt_at is null or k.next_attempt_at <= $1)
                         and (k.lease_until is null or k.lease_until <= (select now from clock))
                         and (b.probe_at is null or b.probe_at <= $1)) as due

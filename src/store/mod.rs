@@ -25,7 +25,7 @@ mod vault_canary;
 pub use api_keys::{ApiKey, NewApiKey};
 pub use authorizations::{Authorization, NewAuthorization};
 pub use breakers::{Fault, OpenBreaker};
-pub use connection_changes::ConnectionEdit;
+pub use connection_changes::{ConnectionEdit, RenewalChoice};
 pub use connections::ConnectionFilter;
 pub use credentials::{Held, NextCredential};
 pub use events::{LoggedEvent, Watcher};

@@ -35,6 +35,8 @@ words! {
         Renewed = "renewed",
         Rejected = "rejected",
         Unavailable = "unavailable",
+        /// The provider will not do it for this token, which lives on.
+        Refused = "refused",
         Misconfigured = "misconfigured",
         Uncertain = "uncertain",
         /// A newer credential, or the end of the connection, came in between.

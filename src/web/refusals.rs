@@ -118,7 +118,8 @@ impl From<ConnectError> for Problem {
             ConnectError::Inspect(error) => error.into(),
             ConnectError::Store(error) => error.into(),
             ConnectError::InsufficientScope { mend_at, .. }
-            | ConnectError::InsufficientRole { mend_at, .. } => {
+            | ConnectError::InsufficientRole { mend_at, .. }
+            | ConnectError::NoRotationScope { mend_at, .. } => {
                 let mut problem = Self::new(status, code, detail);
                 problem.0.help_url = Some(mend_at);
                 problem

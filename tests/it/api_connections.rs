@@ -82,7 +82,6 @@ on_both!(a_change_that_cannot_be_changes_nothing, async |on: On| {
     let refused = [
         (json!({"name": "taken"}), 409, "name_taken"),
         (json!({"use_cases": ["no-such-use-case"]}), 422, "unknown_use_case"),
-        (json!({"renewal": "self_rotate"}), 422, "self_rotation_unavailable"),
         (json!({"renewal": "refresh"}), 422, "invalid_field"),
         (json!({"name": ""}), 422, "invalid_field"),
         (json!({"description": "x".repeat(1_001)}), 422, "invalid_field"),
@@ -97,21 +96,6 @@ on_both!(a_change_that_cannot_be_changes_nothing, async |on: On| {
         assert_eq!(program.get(PATH).await.expect(200).json(), made);
     }
     program.patch_json(PATH, json!({"name": "free"})).await.expect(200);
-});
-
-on_both!(self_rotation_is_refused_by_its_code, async |on: On| {
-    let app = TestApp::start(on).await;
-    let program = app.program(&["connections:write"]).await;
-    let minted = app.sim().mint_project(app.world.project, &["api"], 40, None);
-    let new = json!({"name": "a", "integration": "gitlab", "token": minted.token, "renewal": "self_rotate"});
-    let problem = program.post_json("/api/v1/connections", new).await.expect(422).json();
-    assert_eq!(problem["code"], "self_rotation_unavailable");
-    let list = program.get("/api/v1/connections").await.expect(200).json();
-    assert_eq!(list["items"], json!([]), "nothing is stored");
-    assert_eq!(app.sim().counts().rotations, 0);
-    connect(&app, &program, "acme", json!({"renewal": "manual"})).await;
-    let problem = program.post_json(&format!("{PATH}/renew"), json!({})).await.expect(409).json();
-    assert_eq!(problem["code"], "renewal_is_manual");
 });
 
 on_both!(a_disconnect_revokes_unless_told_not_to, async |on: On| {

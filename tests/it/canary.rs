@@ -72,6 +72,22 @@ fn the_search_finds_every_form() {
     }
 }
 
+/// A token that rotates itself: refused, rotated, and with an answer that broke off. Its tokens are secrets.
+async fn rotated_by_itself(app: &TestApp, program: &Http, outputs: &mut Outputs) -> Vec<String> {
+    let mint = |scope| app.sim().mint_project(app.world.project, &[scope], 40, None).token;
+    let (narrow, old) = (mint("read_api"), mint("api"));
+    let new = |token: &str| json!({"name": "rotating", "integration": "gitlab", "token": token, "renewal": "self_rotate"});
+    let refused = program.post_json("/api/v1/connections", new(&narrow)).await.expect(422);
+    outputs.page("self-rotation refused", &refused);
+    outputs.page("rotating", &program.post_json("/api/v1/connections", new(&old)).await.expect(201));
+    let renew = async || program.post_json("/api/v1/connections/rotating/renew", json!({})).await;
+    outputs.page("rotated", &renew().await.expect(200));
+    let held = program.get("/api/v1/connections/rotating/token").await.expect(200).json();
+    app.sim().fault(Endpoint::RotateProjectToken, Fault::Truncate);
+    outputs.page("rotation in doubt", &renew().await.expect(503));
+    vec![narrow, old, held["access_token"].as_str().unwrap().to_owned()]
+}
+
 /// Goes through a whole story and keeps what came out and what was secret.
 async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs) -> Vec<String> {
     let mut secrets = vec![PASSWORD.to_owned(), app.world.application.client_secret.clone()];
@@ -136,6 +152,7 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     app.sim().revoke(&pasted);
     outputs.page("found revoked", &program.post_json("/api/v1/connections/pasted/check", json!({})).await);
     outputs.page("dead", &program.get("/api/v1/connections/pasted/token").await.expect(409));
+    secrets.extend(rotated_by_itself(app, program, outputs).await);
     let list = program.get("/api/v1/connections").await.expect(200);
     outputs.page("list", &list);
     let mut pages = vec![

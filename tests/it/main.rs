@@ -21,6 +21,8 @@ mod pages;
 mod processes;
 mod renewal;
 mod renewal_doubts;
+mod self_rotation;
+mod self_rotation_calls;
 mod sessions;
 mod store_contract;
 mod support;

@@ -24,9 +24,8 @@ pub(crate) type Outcome = Result<Reply, Reply>;
 pub(crate) fn answer(world: &mut World, endpoint: Endpoint, call: &Call) -> Reply {
     let outcome = match endpoint {
         Endpoint::WrongMethod => return Reply::message(405, "405 Method Not Allowed"),
-        Endpoint::Unknown => {
-            return Reply::json(404, &Object::new().with("error", "404 Not Found"));
-        }
+        Endpoint::Unknown => return unknown_route(),
+        known if !known.is_in(world.options.version) => return unknown_route(),
         _ => {
             access::authenticate(world, endpoint, call).and_then(|caller| run(world, endpoint, call, caller))
         }
@@ -57,6 +56,10 @@ fn run(world: &mut World, endpoint: Endpoint, call: &Call, caller: Caller) -> Ou
         Endpoint::HookDelete => hooks::delete(world, call, caller),
         _ => Err(Reply::message(404, "404 Not found")),
     }
+}
+
+fn unknown_route() -> Reply {
+    Reply::json(404, &Object::new().with("error", "404 Not Found"))
 }
 
 /// An answer with one object, or a list of them.

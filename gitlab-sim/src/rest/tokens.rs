@@ -68,18 +68,19 @@ fn rotate_bot(world: &mut World, call: &Call, caller: Caller, wanted: Kind, leve
 /// The commit of a rotation: one week when no date is sent, unless the token has no expiry at all.
 fn rotated(world: &mut World, call: &Call, at: usize) -> Result<(Object, String), Reply> {
     let today = world.now().date();
-    let week = world.pats[at].expires_at.map(|_| today + Duration::WEEK);
+    let longest = Duration::days(world.options.longest_token_life.into());
+    let week = world.pats[at].expires_at.map(|_| today + longest.min(Duration::WEEK));
     let expires_at = match call.param("expires_at") {
         None => week,
-        Some(text) => Some(expiry(text, today)?),
+        Some(text) => Some(expiry(text, today, longest)?),
     };
     let token = world.rotate(at, expires_at).token.clone();
     let at = world.by_pat[&token];
     Ok((entity(world, &world.pats[at]), token))
 }
 
-fn expiry(text: &str, today: Date) -> Result<Date, Reply> {
-    let last = today + Duration::days(365);
+fn expiry(text: &str, today: Date, longest: Duration) -> Result<Date, Reply> {
+    let last = today + longest;
     let invalid = || Reply::json(400, &Object::new().with("error", "expires_at is invalid"));
     let date = Date::parse(text, &Iso8601::DATE).map_err(|_| invalid())?;
     if date <= today {

@@ -67,6 +67,11 @@ impl Sim {
         prefix.clone_into(&mut self.world().options.token_prefix);
     }
 
+    /// The longest life in days that a rotation gives from now on.
+    pub fn set_longest_token_life(&self, days: u16) {
+        self.world().options.longest_token_life = days;
+    }
+
     /// Ends the life of an access token of any kind; an OAuth refresh token stays good.
     pub fn expire(&self, token: &str) {
         self.world().expire(token);

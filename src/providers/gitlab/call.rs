@@ -7,7 +7,7 @@ use crate::{
 };
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{ACCEPT, AUTHORIZATION},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,6 +25,14 @@ impl Call<'_> {
         query: &[(&str, &str)],
     ) -> Result<Answer, OutboundError> {
         self.instance.send(self.request(method, path, query), ANSWER_LIMIT).await
+    }
+
+    /// Sends a JSON body, once.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Answer, OutboundError> {
+        let mut request = self.request(Method::POST, path, &[]);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(body.to_string().into());
+        self.instance.send(request, ANSWER_LIMIT).await
     }
 
     fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> reqwest::Request {
@@ -72,7 +80,7 @@ impl Call<'_> {
             .map_err(|_| self.not_gitlab("answered something else than GitLab's JSON"))
     }
 
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         self.instance.base_url.host()
     }
 

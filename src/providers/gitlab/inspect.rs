@@ -30,7 +30,7 @@ const OTHER_SECRETS: [(&str, &str); 8] = [
     ("glagent-", "an agent token"),
 ];
 
-const SELF: &str = "api/v4/personal_access_tokens/self";
+pub(super) const SELF: &str = "api/v4/personal_access_tokens/self";
 
 pub(super) fn presentable(token: &Secret) -> Result<(), InspectError> {
     let text = token.expose();
@@ -76,7 +76,7 @@ pub(super) async fn inspect(
 }
 
 /// A token that may not ask this is told so by this name. Other JSON APIs answer 403 and 404 as well.
-fn knows_the_token(answer: &Answer) -> bool {
+pub(super) fn knows_the_token(answer: &Answer) -> bool {
     #[derive(Deserialize)]
     struct Refusal {
         error: String,
@@ -194,7 +194,7 @@ fn only_id(id: i64, believed: Option<TokenKind>) -> Account {
 }
 
 /// A token dies at 00:00 UTC at the start of its `expires_at` date.
-fn midnight(date: &str) -> Option<OffsetDateTime> {
+pub(super) fn midnight(date: &str) -> Option<OffsetDateTime> {
     let date = Date::parse(date, format_description!("[year]-[month]-[day]")).ok()?;
     Some(date.midnight().assume_utc())
 }

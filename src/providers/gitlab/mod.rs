@@ -9,11 +9,16 @@ mod inspect;
 mod links;
 mod projects;
 mod revoke;
+mod rotate;
 
-use super::{Endpoints, InspectError, Inspection, Instance, ProjectPage, ProviderApi, RevokeError};
-use crate::domain::{AccessLevel, Account, BaseUrl, Scopes, Secret, TokenKind};
+use super::{
+    Endpoints, InspectError, Inspection, Instance, KeepAnswer, ProjectPage, ProviderApi, RenewError,
+    RevokeError, RotationRefusal,
+};
+use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
 use call::Call;
+use rotate::Rotation;
 use time::OffsetDateTime;
 
 /// The provider `gitlab`.
@@ -82,5 +87,30 @@ impl ProviderApi for GitLab {
 
     async fn revoke_access_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError> {
         revoke::revoke(&Call { instance, token }).await
+    }
+
+    async fn may_rotate_itself(
+        &self,
+        instance: &Instance,
+        token: &Secret,
+        found: &Inspection,
+    ) -> Result<(), RotationRefusal> {
+        rotate::may_rotate(&Call { instance, token }, found).await
+    }
+
+    async fn rotate_itself(
+        &self,
+        instance: &Instance,
+        old: &Credential,
+        account: Option<&Account>,
+        keep: &dyn KeepAnswer,
+        now: OffsetDateTime,
+    ) -> Result<Credential, RenewError> {
+        let call = Call { instance, token: &old.access_token };
+        Rotation { call, old, keep, now }.run(account).await
+    }
+
+    fn read_rotation(&self, old: &Credential, answer: &[u8], sent_at: OffsetDateTime) -> Option<Credential> {
+        rotate::replayed(old, answer, sent_at)
     }
 }

@@ -45,7 +45,8 @@ pub(super) struct NewConnection {
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     tags: Distinct,
-    /// `manual` if not given.
+    /// `manual` if not given. `self_rotate`: the token replaces itself before it ends, and the old one dies at
+    /// once for everybody who holds it. It needs the scope `self_rotate` or `api`.
     renewal: Option<RenewalKind>,
 }
 
@@ -198,6 +199,7 @@ pub(super) struct ConnectionChange {
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     tags: Option<Distinct>,
     use_cases: Option<Vec<String>>,
+    /// `manual`, or `self_rotate` for a pasted token that is alive and may rotate itself.
     renewal: Option<RenewalKind>,
 }
 

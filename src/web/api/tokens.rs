@@ -123,7 +123,8 @@ pub(super) struct ReplaceQuery {
     tenant: Option<String>,
 }
 
-/// Rotates by hand: the new token is verified before the old one is dropped.
+/// Rotates by hand: the new token is verified before the old one is dropped. Where the old one rotated itself
+/// the new one must be able to.
 #[utoipa::path(put, path = "/api/v1/connections/{ref}/token", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), ReplaceQuery),
     request_body = NewToken, responses(

@@ -1,6 +1,8 @@
 //! One connection: how it stands, what to press, and what happened. Never its token.
 
-use super::{Frame, live::Live, moment::Moment, ok, problem::Failure, words};
+use super::{
+    Frame, edit::EditForm, live::Live, moment::Moment, ok, problem::Failure, renewal::RenewalForm, words,
+};
 use crate::{
     domain::{Action, Connection, ConnectionId, Status},
     web::{
@@ -26,8 +28,21 @@ struct ConnectionPage {
     /// Which button stands out.
     must_act: bool,
     curl: String,
-    edit: super::edit::EditForm,
+    edit: EditForm,
+    renewal: RenewalForm,
     live: Live,
+}
+
+/// The forms of the page, as they are or as they were sent and refused.
+pub(super) struct Forms {
+    pub(super) edit: EditForm,
+    pub(super) renewal: RenewalForm,
+}
+
+impl Forms {
+    pub(super) fn of(c: &Connection) -> Self {
+        Self { edit: EditForm::of(c), renewal: RenewalForm::of(c) }
+    }
 }
 
 /// What stays the same while a page is open.
@@ -63,8 +78,7 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let c = find(&state, &id).await?;
     let notice = session::take_notice(&session).await?;
-    let edit = super::edit::EditForm::of(&c);
-    Ok(ok(page(&state, &who, &c, (notice, edit)).await?))
+    Ok(ok(page(&state, &who, &c, (notice, Forms::of(&c))).await?))
 }
 
 /// The part that changes by itself, for the script.
@@ -81,21 +95,21 @@ pub(super) async fn live(
     Ok(response)
 }
 
-/// The page, with a notice at its top and the edit form as it was sent.
+/// The page with its forms as they were sent.
 pub(super) async fn render(
     state: &AppState,
     who: &SignedIn,
     c: &Connection,
-    edit: super::edit::EditForm,
+    forms: Forms,
 ) -> Result<impl Template + use<>, Failure> {
-    page(state, who, c, (None, edit)).await
+    page(state, who, c, (None, forms)).await
 }
 
 async fn page(
     state: &AppState,
     who: &SignedIn,
     c: &Connection,
-    (notice, edit): (Option<String>, super::edit::EditForm),
+    (notice, forms): (Option<String>, Forms),
 ) -> Result<ConnectionPage, Failure> {
     let standing = state.standing(c);
     Ok(ConnectionPage {
@@ -104,7 +118,8 @@ async fn page(
         about: About::of(c, state.clock.now()),
         must_act: standing.action.is_some() || standing.status == Status::ActionRequired,
         curl: curl(&state.site_url, &c.name),
-        edit,
+        edit: forms.edit,
+        renewal: forms.renewal,
         live: Live::of(state, c).await?,
     })
 }
@@ -233,7 +248,8 @@ mod tests {
             about: About::of(&c, now),
             must_act: true,
             curl: curl("https://m.example.com", "a b"),
-            edit: crate::web::pages::edit::EditForm::of(&c),
+            edit: EditForm::of(&c),
+            renewal: RenewalForm::of(&c),
             live: Live::without_checks(&c, facts, &[], vec![], now),
         };
         page.render().unwrap()
@@ -247,6 +263,7 @@ mod tests {
         }
         assert!(html.contains("/api/v1/connections/a%20b/token"));
         assert!(html.contains("Reviews &#60;web&#62;"));
+        assert_eq!(html.matches("name=\"self_rotate\"").count(), 1, "a pasted token has the choice");
     }
 
     #[test]

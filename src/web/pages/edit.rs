@@ -43,9 +43,7 @@ pub(super) async fn edit(
     let fields = Fields {
         name: form.text("name").to_owned(),
         description: form.filled("description").map(str::to_owned),
-        tenant: c.tenant.clone(),
-        tags: c.tags.clone(),
-        use_cases: c.use_cases.clone(),
+        ..Fields::of(&c)
     };
     match state.connect.edit(&c, fields, None, &who.actor()).await {
         Ok(()) => {
@@ -67,7 +65,7 @@ async fn refuse(
     let refusal = Refusal::of(error);
     let status = refusal.status;
     let (name, description) = (form.text("name").to_owned(), form.text("description").to_owned());
-    let page =
-        connection::render(state, who, c, EditForm { name, description, refusal: Some(refusal) }).await?;
-    Ok(Page(status, page).into_response())
+    let edit = EditForm { name, description, refusal: Some(refusal) };
+    let forms = connection::Forms { edit, ..connection::Forms::of(c) };
+    Ok(Page(status, connection::render(state, who, c, forms).await?).into_response())
 }

@@ -180,6 +180,7 @@ fn outcome(record: &RenewalRecord, now: OffsetDateTime) -> &'static str {
     match record.outcome {
         Some(RenewalOutcome::Renewed) => "Renewed",
         Some(RenewalOutcome::Rejected) => "GitLab said no",
+        Some(RenewalOutcome::Refused) => "GitLab does not do this for this token",
         Some(RenewalOutcome::Unavailable) => "GitLab did not answer properly",
         Some(RenewalOutcome::Misconfigured) => "GitLab refused the OAuth application",
         Some(RenewalOutcome::Uncertain) => "Sent, and the answer was lost",

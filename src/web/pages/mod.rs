@@ -24,6 +24,7 @@ mod outcome;
 mod password;
 pub mod problem;
 mod refusal;
+mod renewal;
 mod rotate;
 mod settings;
 mod setup;
@@ -60,6 +61,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/connections/{id}/check", post(act::check))
         .route("/connections/{id}/reauthorize", post(act::reauthorize))
         .route("/connections/{id}/edit", post(edit::edit))
+        .route("/connections/{id}/renewal", post(renewal::choose))
         .route("/connections/{id}/rotate", get(rotate::show).post(rotate::rotate))
         .route("/connections/{id}/disconnect", get(disconnect::show).post(disconnect::disconnect))
         .route("/oauth/{integration}/callback", get(callback::finish))

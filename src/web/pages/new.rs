@@ -6,11 +6,12 @@ use super::{
     ok,
     problem::Failure,
     refusal::Refusal,
+    renewal,
     submitted::{SELF_HOSTED, Submitted},
 };
 use crate::{
     connect::{Begin, ConnectError, Pasted, Purpose},
-    domain::{BaseUrl, Integration, RenewalKind, TokenKind, UseCase},
+    domain::{BaseUrl, Integration, TokenKind, UseCase},
     web::{
         session::{self, SignedIn},
         state::AppState,
@@ -26,6 +27,7 @@ use tower_sessions::Session;
 
 #[derive(Template)]
 #[template(path = "new.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each of them decides a part of the page")]
 struct NewPage {
     frame: Frame,
     refusal: Option<Refusal>,
@@ -37,6 +39,7 @@ struct NewPage {
     use_cases: Vec<UseCaseView>,
     has_oauth: bool,
     token_form: Option<String>,
+    rotates_itself: bool,
 }
 
 struct PlaceView {
@@ -96,7 +99,7 @@ pub(super) async fn connect(
         target: submitted.target(),
         token: form.secret("token"),
         token_kind: None,
-        renewal: RenewalKind::Manual,
+        renewal: renewal::chosen(submitted.rotates_itself),
         fields: submitted.fields(),
     };
     match state.connect.adopt(pasted, &who.actor()).await {
@@ -195,6 +198,7 @@ fn page(state: &AppState, who: &SignedIn, submitted: &Submitted, refusal: Option
         use_cases: state.use_cases.iter().map(|u| UseCaseView::of(u, &submitted.use_cases)).collect(),
         has_oauth: instances.integrations().any(|i| i.application.is_some()),
         token_form: instances.integration(&submitted.integration).map(|i| form(&i.base_url)),
+        rotates_itself: submitted.rotates_itself,
     }
 }
 
@@ -263,6 +267,7 @@ mod tests {
             use_cases: UseCases::shipped().iter().map(|u| UseCaseView::of(u, &chosen)).collect(),
             has_oauth: true,
             token_form: Some("https://gitlab.com/form?name=a".into()),
+            rotates_itself: false,
         };
         page.render().unwrap()
     }
@@ -281,6 +286,8 @@ mod tests {
             assert_eq!(html.matches(words).count(), 1, "{words}");
         }
         assert!(html.contains("Project access token: role Owner"));
+        let switch = html.split("name=\"self_rotate\"").nth(1).unwrap().split('>').next().unwrap();
+        assert!(!switch.contains("checked"), "a token rotates itself by choice alone");
     }
 
     #[test]

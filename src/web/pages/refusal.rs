@@ -57,6 +57,8 @@ fn field(error: &ConnectError) -> Option<&'static str> {
         }
         ConnectError::InsufficientScope { .. }
         | ConnectError::InsufficientRole { .. }
+        | ConnectError::NoRotationScope { .. }
+        | ConnectError::SelfRotationUnsupported(_)
         | ConnectError::DifferentAccount { .. }
         | ConnectError::Inspect(
             InspectError::TokenInvalid { .. }
@@ -71,7 +73,7 @@ fn field(error: &ConnectError) -> Option<&'static str> {
 
 fn link(error: &ConnectError) -> Option<(String, &'static str)> {
     match error {
-        ConnectError::InsufficientScope { mend_at, .. } => {
+        ConnectError::InsufficientScope { mend_at, .. } | ConnectError::NoRotationScope { mend_at, .. } => {
             Some((mend_at.clone(), "Create a token with these scopes at GitLab"))
         }
         ConnectError::InsufficientRole { mend_at, .. } => Some((mend_at.clone(), "Open GitLab")),
@@ -83,6 +85,7 @@ fn title(error: &ConnectError) -> &'static str {
     match error.code() {
         "name_taken" => "That name is taken",
         "insufficient_scope" => "The access token lacks a scope",
+        "self_rotation_unsupported" => "This token cannot rotate itself",
         "insufficient_role" => "The role of this account is too low",
         "token_invalid" => "GitLab did not accept this access token",
         "token_expired" => "This access token has expired",

@@ -1,6 +1,6 @@
 //! What a person filled in to connect, as it was sent. It never keeps the token.
 
-use super::{form::Form, settings::in_order};
+use super::{form::Form, renewal, settings::in_order};
 use crate::{
     connect::{Fields, Target},
     providers::Instances,
@@ -16,6 +16,8 @@ pub(super) struct Submitted {
     pub(super) base_url: String,
     pub(super) name: String,
     pub(super) use_cases: Vec<String>,
+    /// Whether the pasted token is to rotate itself.
+    pub(super) rotates_itself: bool,
 }
 
 impl Submitted {
@@ -26,6 +28,7 @@ impl Submitted {
             base_url: form.text("base_url").to_owned(),
             name: form.text("name").to_owned(),
             use_cases: form.all("use_cases"),
+            rotates_itself: form.filled(renewal::FIELD).is_some(),
         }
     }
 

@@ -7,7 +7,7 @@ use mooring::{
         Account, AccountKind, CheckOutcome, Connection, ConnectionId, CredentialFacts, EventKind, Method,
         Reason, RenewalKind, Scopes, TokenKind,
     },
-    store::{ConnectionEdit, ConnectionFilter, NextCredential, StoreError, UsageCount},
+    store::{ConnectionEdit, ConnectionFilter, NextCredential, RenewalChoice, StoreError, UsageCount},
 };
 use std::collections::BTreeMap;
 use time::Duration;
@@ -128,18 +128,20 @@ on_both!(an_edit_changes_what_a_person_may_change, async |on: On| {
     let shelf = Shelf::open(on).await;
     let was = shelf.with(&connection("pasted", None), &pasted("t")).await.connection;
     shelf.plain("taken").await;
+    let due = NOW + Duration::DAY;
     let edit = ConnectionEdit {
         name: "edited".into(),
         description: None,
         tags: BTreeMap::from([("k".into(), "v".into())]),
         use_cases: vec!["read-only".into()],
         checks: vec![check("read-only", CheckOutcome::RoleUnknown)],
-        renewal: RenewalKind::SelfRotate,
+        renewal: Some(RenewalChoice { kind: RenewalKind::SelfRotate, renew_at: Some(due), generation: 1 }),
     };
     let later = NOW + Duration::MINUTE;
     assert!(shelf.store.edit_connection(&was, &edit, later, &MOORING).await.unwrap());
     let now = shelf.store.connection(was.id).await.unwrap().unwrap();
-    let facts = CredentialFacts { renewal: RenewalKind::SelfRotate, ..was.credential.clone() };
+    let facts =
+        CredentialFacts { renewal: RenewalKind::SelfRotate, renew_at: Some(due), ..was.credential.clone() };
     let expected = Connection {
         name: "edited".into(),
         description: None,
@@ -152,10 +154,19 @@ on_both!(an_edit_changes_what_a_person_may_change, async |on: On| {
     };
     assert_eq!(told(&now), told(&expected));
 
-    let taken = ConnectionEdit { name: "taken".into(), renewal: RenewalKind::Manual, ..edit.clone() };
+    let manual = |generation| Some(RenewalChoice { kind: RenewalKind::Manual, renew_at: None, generation });
+    let taken = ConnectionEdit { name: "taken".into(), renewal: manual(1), ..edit.clone() };
     let refused = shelf.store.edit_connection(&was, &taken, later, &MOORING).await;
     assert!(matches!(refused, Err(StoreError::NameTaken)));
     assert_eq!(told(&shelf.held(was.id).await.connection), told(&expected), "all or nothing");
+
+    // What was chosen for another credential changes nothing, not even the name.
+    let stale = ConnectionEdit { name: "stale".into(), renewal: manual(2), ..edit.clone() };
+    assert!(!shelf.store.edit_connection(&was, &stale, later, &MOORING).await.unwrap());
+    assert_eq!(told(&shelf.held(was.id).await.connection), told(&expected));
+    let plain = ConnectionEdit { renewal: None, ..edit.clone() };
+    assert!(shelf.store.edit_connection(&was, &plain, later, &MOORING).await.unwrap());
+    assert_eq!(told(&shelf.held(was.id).await.connection), told(&expected), "it renews as before");
 
     let nowhere = Connection { id: ConnectionId::fresh(), ..was };
     let events = shelf.store.last_event().await.unwrap();
@@ -172,7 +183,7 @@ on_both!(an_edit_cannot_take_a_refresh_token_its_renewal, async |on: On| {
         tags: BTreeMap::new(),
         use_cases: vec![],
         checks: vec![],
-        renewal: RenewalKind::Manual,
+        renewal: Some(RenewalChoice { kind: RenewalKind::Manual, renew_at: None, generation: 1 }),
     };
     shelf.store.edit_connection(&was, &edit, NOW, &MOORING).await.unwrap();
     assert_eq!(shelf.held(was.id).await.connection.credential.renewal, RenewalKind::Refresh);
