@@ -40,7 +40,8 @@ impl Store {
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
                         obtained_at = $6, expires_at = $7, renew_at = $8, last_renewed_at = $9, stopped = null,
                         failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null, rejections = 0, lease_holder = null, lease_until = null
+                        failure_attempts = 0, next_attempt_at = null, rejections = 0,
+                        told_before = null, lease_holder = null, lease_until = null
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())

@@ -3,6 +3,7 @@
 mod connections;
 mod credentials;
 mod events;
+mod expiry;
 mod opening;
 mod people;
 mod renewals;
