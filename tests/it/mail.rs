@@ -5,6 +5,7 @@ use crate::support::{
     smtp::{Pki, SmtpServer, mails},
 };
 use mooring::{
+    config::Config,
     domain::Clock,
     notify::{MailError, Mailer, MailerOptions, Notice, NoticeConnection, NoticeData, goes_by_mail},
     outbound::{ConnectReason, TlsReason},
@@ -308,6 +309,26 @@ async fn a_server_that_is_down_or_no_mail_server_is_said() {
     let server = SmtpServer::start(None, &[]).await;
     let error = fails(&format!("smtp://u:staple@localhost:{}", server.port), None).await;
     assert_eq!(error, MailError::NoSignIn { host: "localhost".into() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_left_in_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = fails(&format!("smtp://{}", silent.local_addr().unwrap()), None).await;
+    assert_eq!(error, MailError::TimedOut { host: "127.0.0.1".into() });
+}
+
+#[test]
+fn a_url_that_cannot_be_used_is_a_problem_of_the_settings() {
+    let vars = [
+        ("MOORING_SMTP_URL", "smtp://u:staple@mail.example?tls=none"),
+        ("MOORING_MAIL_FROM", "mooring@example.com"),
+        ("MOORING_MAIL_TO", "ops@example.com"),
+    ];
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let problems = mooring::app::check(&Config::from_vars(&vars).unwrap());
+    let told = "MOORING_SMTP_URL: The mail server's URL cannot be used: its tls is neither required nor opportunistic.";
+    assert_eq!(problems, [told]);
 }
 
 /// From the settings to the server: the CA file of the whole server counts for mail as well.

@@ -3,7 +3,8 @@
 use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted};
 use crate::support::app::{On, on_both};
 use mooring::{
-    domain::{Actor, ConnectionId, Credential, EventKind, Method, Reason, Renewal, RenewalKind},
+    domain::{Actor, Clock, ConnectionId, Credential, EventKind, Method, Reason, Renewal, RenewalKind},
+    notify::Expiry,
     store::{Enders, Ending, Held, NextCredential, RenewalCause, Store, UsageCount, UsageDay},
 };
 use time::{Duration, macros::date};
@@ -170,4 +171,21 @@ on_both!(a_day_of_hand_outs_is_told_once, async |on: On| {
         (EventKind::HandedOut, Actor::ApiKey("k1".into()).to_string())
     );
     assert_eq!(store.untold_usage(date!(2027 - 02 - 01), 100).await.unwrap()[0].hand_outs, 6);
+});
+
+on_both!(what_rotates_itself_is_warned_of_late, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let clock = Clock::default();
+    let mut rotating = ends_in(WEEK, Renewal::SelfRotate);
+    rotating.expires_at = Some(clock.now() + Duration::days(20));
+    let was = with(&shelf, "acme", &rotating).await.connection;
+    let warn_before = [30, 7, 1].map(Duration::days).to_vec();
+    let expiry = Expiry { store: shelf.store.clone(), clock: clock.clone(), warn_before };
+    assert_eq!(expiry.try_once().await.unwrap(), 0, "it has time to rotate itself");
+    clock.advance(std::time::Duration::from_hours(14 * 24));
+    assert_eq!((expiry.try_once().await.unwrap(), expiry.try_once().await.unwrap()), (1, 0));
+    let told = &shelf.store.list_events(Some(&was.id.to_string()), None, 1).await.unwrap()[0].event;
+    let detail = told.detail.as_deref().unwrap();
+    assert!(detail.starts_with("The token ends in 6 days, on "), "{detail}");
+    assert!(detail.ends_with("; it has not rotated itself, so paste a new token."), "{detail}");
 });
