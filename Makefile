@@ -11,7 +11,7 @@ run: ## Starts Mooring on http://localhost:8080 with SQLite in ./data
 demo: ## Starts Mooring beside a simulated GitLab; nothing outside this machine is needed
 	scripts/demo
 
-test: ## Installs PostgreSQL and Chromium where they are missing, then runs every test
+test: ## Installs PostgreSQL, Chromium and a mail server where they are missing, then runs every test
 	scripts/prepare-tests
 	cargo test --workspace
 

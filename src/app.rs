@@ -4,11 +4,13 @@ mod build;
 mod check;
 mod first_start;
 mod key;
+mod notices;
 
 use crate::{
     config::Config,
     domain::Clock,
     feed::{self, Feed},
+    notify::Mailer,
     renewal::{Worker, repeat},
     store::StoreError,
     telemetry::Metrics,
@@ -39,6 +41,8 @@ pub struct App {
     pub metrics_address: Option<SocketAddr>,
     /// The link that makes the first operator, where there is none.
     pub setup_link: Option<String>,
+    /// Where there is a mail server.
+    pub mailer: Option<Mailer>,
     stop: CancellationToken,
     tracker: TaskTracker,
 }
@@ -47,13 +51,15 @@ impl App {
     /// Migrates the database, starts serving and the work in the background.
     pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
         let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let mailer = notices::mailer(config, clock.clone())?;
         let state = build::state(config, clock, tracker.clone(), stop.clone()).await?;
         let setup_link = first_start::operators(config, &state).await?;
         let metrics = Metrics::default();
         let listener = bind(config.listen, "MOORING_LISTEN").await?;
         let address = listener.local_addr()?;
-        let mut app = Self { state, address, metrics_address: None, setup_link, stop, tracker };
+        let mut app = Self { state, address, metrics_address: None, setup_link, mailer, stop, tracker };
         app.work().await?;
+        app.tell(config)?;
         app.serve(listener, web::router(app.state.clone(), metrics.clone()));
         if let Some(at) = config.metrics_listen {
             let listener = bind(at, "MOORING_METRICS_LISTEN").await?;

@@ -3,9 +3,11 @@
 //! The path of a still-valid token does no write and, when warm, no query: connections are remembered
 //! until the change feed says that they changed, and hand-outs are counted in memory.
 
+mod days;
 mod memory;
 mod usage;
 
+pub use days::UsageDays;
 pub use memory::Memory;
 pub use usage::Usage;
 

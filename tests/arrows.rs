@@ -21,6 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("disconnect", &["domain", "store", "providers"]),
     ("health", &["domain", "store", "providers", "renewal"]),
     ("handout", &["domain", "store", "renewal"]),
+    ("notify", &["domain", "store", "outbound"]),
     (
         "web",
         &[
@@ -55,6 +56,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "disconnect",
             "health",
             "handout",
+            "notify",
             "web",
         ],
     ),
@@ -174,3 +176,17 @@ const EXPOSING: &[&str] = &[
     "web/pages/browser.rs",
     "web/pages/keys.rs",
 ];
+
+/// One place lists where mail is sent.
+#[test]
+fn mail_is_sent_by_notify_alone() {
+    let mut stack = vec![source()];
+    while let Some(path) = stack.pop() {
+        if path.is_dir() {
+            stack.extend(fs::read_dir(path).unwrap().map(|e| e.unwrap().path()));
+        } else if fs::read_to_string(&path).unwrap().contains("lettre") {
+            let name = path.strip_prefix(source()).unwrap().display().to_string();
+            assert!(name.starts_with("notify/"), "{name} sends mail: notify alone does");
+        }
+    }
+}

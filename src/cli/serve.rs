@@ -28,9 +28,6 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
 
 /// Settings that are read and do nothing yet are said, not passed over.
 fn unless_complete(config: &Config) {
-    if config.mail.is_some() {
-        tracing::warn!("MOORING_SMTP_URL is set, but notices by e-mail are not sent by this version");
-    }
     if config.oidc.is_some() {
         tracing::warn!("MOORING_OIDC_ISSUER is set, but single sign-on is not part of this version");
     }

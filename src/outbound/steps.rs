@@ -71,7 +71,7 @@ impl DnsReason {
 }
 
 impl ConnectReason {
-    fn of(error: &io::Error) -> Self {
+    pub(crate) fn of(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Self::Unreachable,
@@ -84,7 +84,7 @@ impl ConnectReason {
 impl TlsReason {
     /// The TLS library is not a dependency of ours, so its variants are known by their names; a test holds
     /// each.
-    fn of(error: &io::Error) -> Self {
+    pub(crate) fn of(error: &io::Error) -> Self {
         const NAMES: &[(&str, TlsReason)] = &[
             ("InvalidCertificate(UnknownIssuer", TlsReason::UnknownIssuer),
             // A CA of the same name with another key: private CAs are made anew now and then.

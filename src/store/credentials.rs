@@ -105,7 +105,7 @@ impl Store {
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
                         renewal = $6, obtained_at = $7, expires_at = $8, renew_at = $9, stopped = null,
                         failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null, rejections = 0
+                        failure_attempts = 0, next_attempt_at = null, rejections = 0, told_before = null
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())

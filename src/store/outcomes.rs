@@ -46,10 +46,12 @@ impl Store {
             let changed = sqlx::query(
                 "update credentials
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
-                        obtained_at = $6, expires_at = $7, renew_at = case when renewal <> 'manual' then $8 end, last_renewed_at = $9, stopped = null,
-                        failure_code = $10, failure_message = $11, failure_since = case when $10 is null then null else $9 end,
-                        failure_attempts = case when $10 is null then 0 else 1 end, next_attempt_at = null, rejections = 0,
-                        lease_holder = null, lease_until = null
+                        obtained_at = $6, expires_at = $7,
+                        renew_at = case when renewal <> 'manual' then $8 end, last_renewed_at = $9, stopped = null,
+                        failure_code = $10, failure_message = $11,
+                        failure_since = case when $10 is null then null else $9 end,
+                        failure_attempts = case when $10 is null then 0 else 1 end, next_attempt_at = null,
+                        rejections = 0, told_before = null, lease_holder = null, lease_until = null
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())

@@ -4,6 +4,7 @@ mod breakers;
 mod connections;
 mod credentials;
 mod events;
+mod expiry;
 mod opening;
 mod people;
 mod renewals;

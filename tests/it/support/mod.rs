@@ -9,4 +9,5 @@ pub(crate) mod flow;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod request;
+pub(crate) mod smtp;
 mod watchdog;

@@ -1,0 +1,51 @@
+//! What tells people: warnings of what ends, the day's hand-outs, and the mail server.
+
+use super::App;
+use crate::{
+    config::Config,
+    domain::Clock,
+    handout::UsageDays,
+    notify::{Expiry, Mailer, MailerOptions},
+    renewal::repeat,
+};
+use anyhow::Context;
+use std::{fs, time::Duration};
+
+const EXPIRY_EVERY: Duration = Duration::from_secs(60);
+const USAGE_DAYS_EVERY: Duration = Duration::from_secs(60);
+
+impl App {
+    /// The telling in the background, each in a task of its own.
+    pub(super) fn tell(&self, config: &Config) -> anyhow::Result<()> {
+        let (store, clock) = (self.state.store.clone(), self.state.clock.clone());
+        let warn_before = config.warn_before.iter().map(|before| time::Duration::try_from(*before));
+        let warn_before = warn_before.collect::<Result<_, _>>().context("MOORING_WARN_BEFORE")?;
+        let expiry = Expiry { store: store.clone(), clock: clock.clone(), warn_before };
+        let days = UsageDays { store, clock };
+        let stop = || self.stop.clone();
+        self.tracker.spawn(repeat("expiry warnings", EXPIRY_EVERY, stop(), async move || {
+            expiry.try_once().await.map(drop)
+        }));
+        self.tracker.spawn(repeat("days of hand-outs", USAGE_DAYS_EVERY, stop(), async move || {
+            days.try_once().await.map(drop)
+        }));
+        Ok(())
+    }
+}
+
+/// The mailer that the settings describe, if they do.
+pub(super) fn mailer(config: &Config, clock: Clock) -> anyhow::Result<Option<Mailer>> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let read = |file: &std::path::PathBuf| {
+        fs::read(file).with_context(|| format!("MOORING_CA_FILE: {}", file.display()))
+    };
+    let ca_pem = config.ca_file.as_ref().map(read).transpose()?;
+    let options = MailerOptions {
+        smtp_url: mail.smtp_url.expose(),
+        from: &mail.from,
+        to: &mail.to,
+        ca_pem: ca_pem.as_deref(),
+        site_url: config.site_url.as_str(),
+    };
+    Mailer::new(&options, clock).map(Some).context("MOORING_SMTP_URL")
+}
