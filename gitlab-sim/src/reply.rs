@@ -70,7 +70,7 @@ impl Reply {
         response
     }
 
-    fn respond(self, body: Body) -> Response<Body> {
+    pub(crate) fn respond(self, body: Body) -> Response<Body> {
         let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

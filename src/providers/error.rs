@@ -1,6 +1,6 @@
 //! How calls to a provider fail, in words of the domain. No raw text of a provider is in any of them.
 
-use crate::domain::{Reason, TokenKind};
+use crate::domain::{Credential, Reason, TokenKind};
 use std::time::Duration;
 
 /// The kinds of failure of a renewal. What each leads to is the renewal engine's business.
@@ -15,9 +15,12 @@ pub enum RenewError {
     /// Our registration at the integration is at fault, not this connection.
     #[error("{message}")]
     Misconfigured { message: String },
-    /// The request was sent and its outcome is unknown: the old token may be spent.
+    /// The request was sent and its outcome is unknown: the old token may be spent. `partial` is what is known
+    /// of the next credential, if its answer came in part: with an access token, but only the old refresh
+    /// token; or with a new refresh token, and an access token that has ended. One more attempt is made with
+    /// the refresh token that is in there.
     #[error("{message}")]
-    Uncertain { message: String },
+    Uncertain { message: String, partial: Option<Box<Credential>> },
     #[error("Only a person can renew this credential.")]
     NeedsPerson,
 }

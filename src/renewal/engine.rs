@@ -235,13 +235,18 @@ impl Renewals {
                 return Err(self.note_failure(connection, attempt, &error, false).await);
             }
         };
-        let renew = || self.provider.renew(&instance, &held.credential, &keep, self.clock.now());
-        match renew().await {
-            Err(RenewError::Uncertain { message }) => {
+        let renew = async |old| self.provider.renew(&instance, old, &keep, self.clock.now()).await;
+        match renew(&held.credential).await {
+            Err(RenewError::Uncertain { message, partial }) => {
                 tracing::warn!(connection = %connection.id, message, "a renewal was sent and not answered; asking once more");
-                match renew().await {
+                match renew(partial.as_deref().unwrap_or(&held.credential)).await {
                     Ok(next) => Ok(next),
-                    Err(error) => Err(self.note_failure(connection, attempt, &error, true).await),
+                    Err(error) => {
+                        match partial.filter(|part| is_worth_keeping(part, &error, self.clock.now())) {
+                            Some(part) => Ok(*part),
+                            None => Err(self.note_failure(connection, attempt, &error, true).await),
+                        }
+                    }
                 }
             }
             Ok(next) => Ok(next),
@@ -280,4 +285,10 @@ impl Renewals {
             tracing::warn!(connection = %id, error = %e, "a lease could not be given back; it ends by itself");
         }
     }
+}
+
+/// Whether a part of a credential is better than the old one: its access token lives, or its refresh token
+/// was not refused.
+fn is_worth_keeping(part: &Credential, error: &RenewError, now: time::OffsetDateTime) -> bool {
+    lasts(part.expires_at, now, Duration::ZERO) || !matches!(error, RenewError::Rejected)
 }

@@ -84,12 +84,12 @@ impl Renewals {
         let answer = self.store.open_answer(&held.connection, one)?;
         let read =
             |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
-        match answer.and_then(read) {
-            Some(next) => {
+        match answer.map(read) {
+            Some(Ok(next)) => {
                 tracing::info!(connection = %one.connection, "an answer from before a crash is replayed");
                 self.commit(held, one.id, next).await.map(drop)
             }
-            None => Ok(self.store.close_renewal(one.id, RenewalOutcome::Uncertain, now).await?),
+            _ => Ok(self.store.close_renewal(one.id, RenewalOutcome::Uncertain, now).await?),
         }
     }
 }
