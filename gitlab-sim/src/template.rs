@@ -77,20 +77,22 @@ impl Template {
 }
 
 impl Ending {
-    fn send(self, body: Vec<u8>) -> Body {
+    pub(crate) fn send(self, body: Vec<u8>) -> Body {
         let pieces: Vec<Bytes> = match self {
             Self::Dribble | Self::DribbleAndBreak => body.chunks(1).map(Bytes::copy_from_slice).collect(),
             _ => vec![body.into()],
         };
         let dribbles = pieces.len() > 1;
         let pieces = stream::unfold(pieces.into_iter(), move |mut left| async move {
-            let Some(piece) = left.next() else {
-                return if self == Self::Silent { std::future::pending().await } else { None };
-            };
-            if dribbles {
+            let piece = left.next();
+            if dribbles || piece.is_none() {
+                // Also before the end: the server sends what it has only while it waits for more.
                 tokio::time::sleep(PACE).await;
             }
-            Some((Ok::<_, io::Error>(piece), left))
+            if piece.is_none() && self == Self::Silent {
+                std::future::pending().await
+            }
+            Some((Ok::<_, io::Error>(piece?), left))
         });
         // A stream has no known length, so that the server trusts the header, whatever it says.
         Body::from_stream(pieces)
