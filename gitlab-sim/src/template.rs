@@ -90,7 +90,7 @@ impl Ending {
                 tokio::time::sleep(PACE).await;
             }
             if piece.is_none() && self == Self::Silent {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Some((Ok::<_, io::Error>(piece?), left))
         });

@@ -89,7 +89,7 @@ impl Wire<'_> {
         let bytes = Zeroizing::new([arrived, &[BROKE_OFF]].concat());
         self.keep_grant(status, &bytes).await;
         match granted(status, &bytes) {
-            Some(Granted::Whole(fields)) => response(200, fields),
+            Some(Granted::Whole(fields)) => response(200, &fields),
             Some(Granted::Part(part)) => Err(WireError::Part(part)),
             None => Err(error.into()),
         }
@@ -107,7 +107,7 @@ impl Wire<'_> {
 pub(super) fn normalize(answer: &Answer) -> Result<HttpResponse, WireError> {
     let status = answer.status;
     match granted(status, &answer.body) {
-        Some(Granted::Whole(fields)) => return response(200, fields),
+        Some(Granted::Whole(fields)) => return response(200, &fields),
         Some(Granted::Part(part)) => return Err(WireError::Part(part)),
         None => {}
     }
@@ -116,14 +116,14 @@ pub(super) fn normalize(answer: &Answer) -> Result<HttpResponse, WireError> {
     };
     let may_tell = status.is_success() || status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
     match read_object(&answer.body).filter(is_error) {
-        Some(error) if may_tell => response(400, error),
+        Some(error) if may_tell => response(400, &error),
         _ if status.is_success() => Err(WireError::Unreadable),
         _ => Err(WireError::Status { status, retry_after: retry_after(&answer.headers) }),
     }
 }
 
-fn response(status: u16, fields: Map<String, Value>) -> Result<HttpResponse, WireError> {
-    let body = serde_json::to_vec(&fields).expect("a map of values has string keys");
+fn response(status: u16, fields: &Map<String, Value>) -> Result<HttpResponse, WireError> {
+    let body = serde_json::to_vec(fields).expect("a map of values has string keys");
     http::Response::builder().status(status).body(body).map_err(|_| WireError::Unreadable)
 }
 

@@ -213,8 +213,8 @@ fn next(
         // A page that shows what we sent brings nothing.
         Refreshed::RefreshTokenAlone(token) if token.is_same(sent) => (NOT_UNDERSTOOD, None),
         Refreshed::RefreshTokenAlone(token) => {
-            let spent = Credential { expires_at: Some(now), ..old.clone() };
-            (BROKE_OFF, Some(Credential { renewal: Renewal::Refresh(token), ..spent }))
+            let renewal = Renewal::Refresh(token);
+            (BROKE_OFF, Some(Credential { expires_at: Some(now), renewal, ..old.clone() }))
         }
     };
     Err(RenewError::Uncertain { message: message.into(), partial: partial.map(Box::new) })

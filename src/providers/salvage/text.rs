@@ -12,7 +12,7 @@ pub(in crate::providers) fn decode(body: &[u8]) -> Zeroizing<String> {
     };
     // Half of UTF-16 with ASCII in it is NUL bytes, so its order need not be known. Elsewhere a NUL inside a
     // token is damage, and leaving it out would make up a token.
-    let zeros = body.iter().filter(|b| **b == 0).count();
+    let zeros = body.split(|b| *b == 0).count() - 1;
     let is_wide = zeros * 5 > body.len() * 2;
     let bytes: Zeroizing<Vec<u8>> =
         Zeroizing::new(body.iter().copied().filter(|b| *b != 0 || !is_wide).collect());
@@ -21,10 +21,11 @@ pub(in crate::providers) fn decode(body: &[u8]) -> Zeroizing<String> {
     Zeroizing::new([text, end].concat())
 }
 
+type Undo = fn(&str) -> String;
+
 /// The text as it is, and then as it was before each kind of escaping that it shows signs of.
 pub(super) fn views(text: &str) -> impl Iterator<Item = Zeroizing<String>> {
-    let kinds: [(char, fn(&str) -> String); 3] =
-        [('&', without_html), ('%', without_percent), ('\\', without_backslashes)];
+    let kinds: [(char, Undo); 3] = [('&', without_html), ('%', without_percent), ('\\', without_backslashes)];
     let undone = kinds.into_iter().filter(|(sign, _)| text.contains(*sign)).map(|(_, undo)| undo(text));
     std::iter::once(text.to_owned()).chain(undone).map(Zeroizing::new)
 }
@@ -36,16 +37,10 @@ fn without_html(text: &str) -> String {
     while let Some((before, after)) = rest.split_once('&') {
         plain.push_str(before);
         let name = after.bytes().take(10).position(|b| b == b';');
-        match name.and_then(|end| Some((entity(&after[..end])?, &after[end + 1..]))) {
-            Some((character, after)) => {
-                plain.push(character);
-                rest = after;
-            }
-            None => {
-                plain.push('&');
-                rest = after;
-            }
-        }
+        let entity = name.and_then(|end| Some((entity(&after[..end])?, &after[end + 1..])));
+        let (character, after) = entity.unwrap_or(('&', after));
+        plain.push(character);
+        rest = after;
     }
     plain + rest
 }
