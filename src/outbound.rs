@@ -24,7 +24,7 @@ use reqwest::{Client, Method, Request, RequestBuilder};
 use url::Url;
 
 pub use self::address::{AddressClass, classify};
-pub use self::answer::Answer;
+pub use self::answer::{Answer, Arrived};
 pub use self::error::{ConnectReason, DnsReason, OutboundError, Sent, TlsReason};
 use self::guard::Guard;
 pub use self::guard::Refused;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::sync::Semaphore;
 
 use crate::endpoint::Endpoint;
+use crate::template::Template;
 
 /// One thing that goes wrong. As JSON (for the HTTP controls): `{"delay_before": 1.5}` with seconds,
 /// `"drop_after_commit"`, `{"status": {"status": 502, "body": "<h1>502</h1>"}}`.
@@ -52,6 +53,8 @@ pub enum Fault {
         /// The body, as it is.
         body: String,
     },
+    /// The request is carried out, and its tokens are answered in words of your own.
+    Template(Template),
     /// 429 of the request throttle: plain text, `RateLimit-*` headers and `Retry-After` in seconds.
     RateLimitedRack {
         /// Seconds for `Retry-After`.

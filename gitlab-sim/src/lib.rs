@@ -47,6 +47,7 @@ mod rest;
 mod serve;
 mod sim;
 mod tasks;
+mod template;
 mod world;
 
 pub use counts::{Counts, Seen};
@@ -54,4 +55,5 @@ pub use endpoint::Endpoint;
 pub use fault::{Fault, Gate};
 pub use options::{Options, Version};
 pub use sim::Sim;
+pub use template::{Ending, Template};
 pub use world::{App, MintedToken, OAuthPair, ServiceOwner, UserId, UserState};

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::object::Object;
+use crate::template::Ending;
 
 /// Status, headers and text of one answer.
 #[derive(Clone, Debug)]
@@ -63,14 +64,12 @@ impl Reply {
     pub(crate) fn into_truncated(self) -> Response<Body> {
         let whole = self.body.len();
         let half = self.body.as_bytes()[..whole / 2].to_vec();
-        // A stream has no known length, so the server trusts the header and breaks off when it ends early.
-        let body = Body::from_stream(Body::from(half).into_data_stream());
-        let mut response = self.respond(body);
+        let mut response = self.respond(Ending::Broken.send(half));
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(whole));
         response
     }
 
-    fn respond(self, body: Body) -> Response<Body> {
+    pub(crate) fn respond(self, body: Body) -> Response<Body> {
         let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

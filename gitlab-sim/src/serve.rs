@@ -14,6 +14,7 @@ use crate::counts::Seen;
 use crate::endpoint::Endpoint;
 use crate::fault::{Fault, Obstacle};
 use crate::reply::Reply;
+use crate::template::Template;
 use crate::world::World;
 use crate::{control, headers, oauth, rest, tasks};
 
@@ -36,6 +37,7 @@ impl Shared {
 enum End {
     Whole(Reply),
     Truncated(Reply),
+    InOwnWords(Box<Template>, Reply),
     Dropped,
 }
 
@@ -55,6 +57,7 @@ async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     match tasks::spawn(carry_out(shared, call)).await {
         Ok(End::Whole(reply)) => reply.into_response(),
         Ok(End::Truncated(reply)) => reply.into_truncated(),
+        Ok(End::InOwnWords(template, reply)) => template.answer(reply),
         // Unwinding ends the connection's task and with it the connection; no panic is reported.
         Ok(End::Dropped) => resume_unwind(Box::new("connection dropped by a fault")),
         Err(_) => Reply::message(500, "500 Internal Server Error").into_response(),
@@ -84,6 +87,9 @@ async fn carry_out(shared: Arc<Shared>, call: Call) -> End {
         Some(Obstacle::Fault(Fault::DelayAfter(delay))) => tokio::time::sleep(delay).await,
         Some(Obstacle::Fault(Fault::DropAfterCommit)) => return End::Dropped,
         Some(Obstacle::Fault(Fault::Truncate)) => return End::Truncated(reply),
+        Some(Obstacle::Fault(Fault::Template(template))) => {
+            return End::InOwnWords(Box::new(template), reply);
+        }
         Some(Obstacle::Fault(Fault::JsonAfter { status, body })) => {
             return End::Whole(Reply::json_text(status, body));
         }

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gitlab_sim::{Endpoint, Fault, Options};
+use gitlab_sim::{Ending, Endpoint, Fault, Options, Template};
 use serde_json::{Value, json};
 use support::{World, read};
 
@@ -37,6 +37,70 @@ async fn a_truncated_answer_breaks_off() {
     world.sim.fault(Endpoint::Token, Fault::Truncate);
     assert!(world.try_refresh(&pair.refresh).await.is_err());
     assert_eq!(world.sim.counts().refreshes_granted, 1);
+}
+
+#[tokio::test]
+async fn a_refresh_is_answered_in_other_words() {
+    let world = World::new().await;
+    let pair = world.sim.mint_oauth(world.user, &world.app, &["api"]);
+    let wide: Vec<u8> = "{refresh_token}".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let template = Template {
+        status: 418,
+        headers: vec![("Content-Type".into(), "text/html".into())],
+        ..Template::json([b"<{access_token}|{expires_in}|".as_slice(), &wide].concat())
+    };
+    world.sim.fault(Endpoint::Token, Fault::Template(template));
+    let answer = world.refresh(&pair.refresh).await;
+    assert_eq!((answer.status, answer.header("content-type")), (418, "text/html"));
+    let parts: Vec<_> = answer.text.trim_start_matches('<').split('|').collect();
+    assert!(world.sim.is_live(parts[0]) && parts[1] == "7200", "{}", answer.text);
+    assert_eq!(vec![parts[2].replace('\0', "")], world.sim.live_refresh_tokens());
+}
+
+#[tokio::test]
+async fn an_answer_in_other_words_ends_as_it_is_told() {
+    let world = World::new().await;
+    let endings = [
+        (Ending::Whole, "", true),
+        (Ending::Dribble, "", true),
+        (Ending::Whole, "5", true),
+        (Ending::Whole, "500", false),
+        (Ending::Broken, "", false),
+        (Ending::DribbleAndBreak, "", false),
+    ];
+    for (ending, length, arrives) in endings {
+        let pair = world.sim.mint_oauth(world.user, &world.app, &["api"]);
+        let headers = if length.is_empty() { vec![] } else { vec![("Content-Length".into(), length.into())] };
+        let template = Template { headers, ending, ..Template::json("{access_token/2}") };
+        world.sim.fault(Endpoint::Token, Fault::Template(template));
+        let answer = world.try_refresh(&pair.refresh).await;
+        assert_eq!(answer.is_ok(), arrives, "{ending:?} {length}");
+        let expected = if length == "5" { 5 } else { 32 };
+        assert!(answer.is_err() || answer.is_ok_and(|a| a.text.len() == expected), "{ending:?} {length}");
+        assert!(!world.sim.is_live(&pair.access), "carried out: {ending:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_granted_the_real_answer_comes() {
+    let world = World::new().await;
+    world.sim.fault(Endpoint::Token, Fault::Template(Template::json("{access_token}")));
+    assert_eq!(world.refresh("nonsense").await.error(), (400, "invalid_grant".into()));
+}
+
+#[test]
+fn a_template_is_written_in_json() {
+    let read = |value: Value| match serde_json::from_value(value).unwrap() {
+        Fault::Template(template) => template,
+        other => panic!("{other:?}"),
+    };
+    let short = read(json!({ "template": { "body": "x" } }));
+    assert_eq!((short.status, short.body.as_slice(), short.ending), (200, &b"x"[..], Ending::Whole));
+    let long = read(json!({ "template": {
+        "status": 502, "headers": [["Content-Type", "text/html"]], "body": { "base64": "//4=" }, "ending": "silent",
+    } }));
+    assert_eq!((long.status, long.body.as_slice(), long.ending), (502, &b"\xff\xfe"[..], Ending::Silent));
+    assert_eq!(long.headers[0].1, "text/html");
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
-//! A whole answer, read up to a limit.
+//! A whole answer, read up to a limit, or as much of one as arrived.
 //!
-//! The rule it guards: no host decides how much memory we use, and no answer shows its body in a log.
+//! The rule it guards: no host decides how much memory we use, no answer shows its body in a log, and what
+//! did arrive of an answer is not thrown away, because it may hold a token that exists nowhere else.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use reqwest::Response;
+use zeroize::Zeroizing;
 
 use super::error::OutboundError;
 
@@ -13,27 +16,65 @@ use super::error::OutboundError;
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    pub body: Vec<u8>,
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
     pub(super) async fn read(mut response: Response, limit: usize) -> Result<Self, OutboundError> {
         let status = response.status();
-        let too_large = OutboundError::TooLarge { status, limit };
-        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-        if announced.is_some_and(|length| length > limit) {
-            return Err(too_large);
-        }
-        let mut body = Vec::with_capacity(announced.unwrap_or(0));
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| OutboundError::after_headers(status, error))?
-        {
-            if chunk.len() > limit - body.len() {
-                return Err(too_large);
+        let announced = response.content_length().map_or(0, |l| usize::try_from(l).unwrap_or(usize::MAX));
+        // A wrong length is no reason to leave what is there unread, so nothing is refused by its length alone.
+        let mut body = Zeroizing::new(Vec::with_capacity(announced.min(limit)));
+        let error = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = limit - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        break None;
+                    }
+                }
+                Ok(None) => {
+                    return Ok(Self { status, headers: std::mem::take(response.headers_mut()), body });
+                }
+                Err(error) => break Some(error).filter(|_| announced <= limit),
             }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Self { status, headers: std::mem::take(response.headers_mut()), body })
+        };
+        let arrived = Arrived::new(body);
+        Err(match error {
+            Some(error) => OutboundError::after_headers(status, error, arrived),
+            None => OutboundError::TooLarge { status, limit, arrived },
+        })
+    }
+}
+
+/// The beginning of a body whose end never came. Clones share the bytes; they are wiped with the last one.
+#[derive(Clone, Default)]
+pub struct Arrived(Arc<Zeroizing<Vec<u8>>>);
+
+impl Arrived {
+    fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(Arc::new(bytes))
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Two errors are the same whatever had arrived: secrets are not compared.
+impl PartialEq for Arrived {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Arrived {}
+
+/// The bytes can hold tokens, so they are only counted.
+impl fmt::Debug for Arrived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Arrived({} bytes)", self.0.len())
     }
 }
 

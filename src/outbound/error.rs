@@ -6,6 +6,7 @@
 
 use http::StatusCode;
 
+use super::answer::Arrived;
 use super::guard::Refused;
 
 /// Whether the provider can have seen the request.
@@ -33,9 +34,9 @@ pub enum OutboundError {
     #[error("The connection broke before an answer came.")]
     Http { detail: String },
     #[error("The host answered {status}, but the answer broke off.")]
-    Interrupted { status: StatusCode, detail: String },
+    Interrupted { status: StatusCode, detail: String, arrived: Arrived },
     #[error("The host answered {status} with more than {limit} bytes.")]
-    TooLarge { status: StatusCode, limit: usize },
+    TooLarge { status: StatusCode, limit: usize, arrived: Arrived },
     #[error("The answer came from an address that is not allowed.")]
     WrongPeer,
 }
@@ -99,6 +100,16 @@ impl OutboundError {
             | Self::Tls { .. }
             | Self::Unsendable { .. } => Sent::No,
             _ => Sent::Maybe,
+        }
+    }
+
+    /// What had arrived of the answer, and its status, if it broke off or was too large.
+    pub fn arrived(&self) -> Option<(StatusCode, &[u8])> {
+        match self {
+            Self::Interrupted { status, arrived, .. } | Self::TooLarge { status, arrived, .. } => {
+                Some((*status, arrived.bytes()))
+            }
+            _ => None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::io;
 
 use http::StatusCode;
 
+use super::answer::Arrived;
 use super::error::{ConnectReason, DnsReason, OutboundError, TlsReason};
 use super::guard::Refused;
 
@@ -44,8 +45,8 @@ impl OutboundError {
     }
 
     /// Reads an error that came after the head of an answer.
-    pub(super) fn after_headers(status: StatusCode, error: reqwest::Error) -> Self {
-        Self::Interrupted { status, detail: detail(&error.without_url()) }
+    pub(super) fn after_headers(status: StatusCode, error: reqwest::Error, arrived: Arrived) -> Self {
+        Self::Interrupted { status, detail: detail(&error.without_url()), arrived }
     }
 
     fn while_connecting(error: &reqwest::Error, detail: String) -> Self {

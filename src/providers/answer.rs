@@ -1,15 +1,23 @@
 //! Between the wire and the `oauth2` crate: answers are made durable, then repaired, then understood.
 //!
 //! The crate refuses a good token for a missing `token_type` or a number in quotes, and after a rotation
-//! that token would be lost. What real providers get wrong is put right here, before the crate looks.
+//! that token would be lost. What real providers get wrong is put right here, before the crate looks; what
+//! broke off is read as far as it came.
 
-use super::Instance;
-use crate::outbound::{ANSWER_LIMIT, Answer, OutboundError};
+use super::{
+    Instance,
+    salvage::{self, BROKE_OFF, Found, is_sendable},
+};
+use crate::{
+    domain::Secret,
+    outbound::{ANSWER_LIMIT, Answer, OutboundError},
+};
 use async_trait::async_trait;
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
-use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
+use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse, basic::BasicTokenResponse};
 use serde_json::{Map, Value};
 use std::{pin::Pin, time::Duration};
+use zeroize::Zeroizing;
 
 /// Makes an answer durable before anyone tries to understand it.
 #[async_trait]
@@ -25,17 +33,29 @@ impl KeepAnswer for KeepNothing {
     async fn keep(&self, _answer: &[u8]) {}
 }
 
-/// What the crate cannot express: it loses the status of an answer that is no OAuth answer.
+/// What the crate cannot express: it loses the status of an answer that is no OAuth answer, and every answer
+/// that is less than a grant.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
     #[error(transparent)]
     Outbound(#[from] OutboundError),
     #[error("the provider answered {status}")]
     Status { status: StatusCode, retry_after: Option<Duration> },
+    #[error("a part of the provider's answer is missing")]
+    Part(Part),
     #[error("the provider's answer was not understood")]
     Unreadable,
     #[error("the request could not be built")]
     Request,
+}
+
+/// What is left of a grant that did not arrive whole.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// The refresh token that came with it is missing.
+    Access(Box<BasicTokenResponse>),
+    /// There is no access token that can be used.
+    Refresh(Secret),
 }
 
 /// Our one HTTP client, as the `oauth2` crate wants it.
@@ -51,43 +71,108 @@ impl<'c> AsyncHttpClient<'c> for Wire<'_> {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let request = request.try_into().map_err(|_| WireError::Request)?;
-            let answer = self.instance.send(request, ANSWER_LIMIT).await?;
-            if answer.status.is_success() {
-                self.keep.keep(&answer.body).await;
+            match self.instance.send(request, ANSWER_LIMIT).await {
+                Ok(answer) => {
+                    self.keep_grant(answer.status, &answer.body).await;
+                    normalize(&answer)
+                }
+                Err(error) => self.rescue(error).await,
             }
-            normalize(&answer)
         })
+    }
+}
+
+impl Wire<'_> {
+    /// An answer that broke off may hold the tokens nevertheless.
+    async fn rescue(&self, error: OutboundError) -> Result<HttpResponse, WireError> {
+        let Some((status, arrived)) = error.arrived() else { return Err(error.into()) };
+        let bytes = Zeroizing::new([arrived, &[BROKE_OFF]].concat());
+        self.keep_grant(status, &bytes).await;
+        match granted(status, &bytes) {
+            Some(Granted::Whole(fields)) => response(200, &fields),
+            Some(Granted::Part(part)) => Err(WireError::Part(part)),
+            None => Err(error.into()),
+        }
+    }
+
+    /// A success is kept whatever is in it; of all other answers only what is a grant nevertheless.
+    async fn keep_grant(&self, status: StatusCode, body: &[u8]) {
+        if status.is_success() || salvage::find(body).is_some_and(|found| found.is_beyond_doubt()) {
+            self.keep.keep(body).await;
+        }
     }
 }
 
 /// Makes an answer one that the crate reads, or an error that keeps the status.
 pub(super) fn normalize(answer: &Answer) -> Result<HttpResponse, WireError> {
-    let retry_after = retry_after(&answer.headers);
-    let refused = || WireError::Status { status: answer.status, retry_after };
-    let client_error = answer.status.is_client_error() && answer.status != StatusCode::TOO_MANY_REQUESTS;
-    if !answer.status.is_success() && !client_error {
-        return Err(refused());
+    let status = answer.status;
+    match granted(status, &answer.body) {
+        Some(Granted::Whole(fields)) => return response(200, &fields),
+        Some(Granted::Part(part)) => return Err(WireError::Part(part)),
+        None => {}
     }
-    let Some(fields) = read_object(&answer.body) else {
-        return Err(if answer.status.is_success() { WireError::Unreadable } else { refused() });
+    let is_error = |fields: &Map<String, Value>| {
+        fields.get("error").is_some_and(Value::is_string) && !fields.contains_key("access_token")
     };
-    let is_error = fields.get("error").is_some_and(Value::is_string) && !fields.contains_key("access_token");
-    if client_error && !is_error {
-        return Err(refused());
+    let may_tell = status.is_success() || status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+    match read_object(&answer.body).filter(is_error) {
+        Some(error) if may_tell => response(400, &error),
+        _ if status.is_success() => Err(WireError::Unreadable),
+        _ => Err(WireError::Status { status, retry_after: retry_after(&answer.headers) }),
     }
-    let (status, body) = if is_error { (400, fields) } else { (200, repair(fields)) };
-    let body = serde_json::to_vec(&body).expect("a map of values has string keys");
+}
+
+fn response(status: u16, fields: &Map<String, Value>) -> Result<HttpResponse, WireError> {
+    let body = serde_json::to_vec(fields).expect("a map of values has string keys");
     http::Response::builder().status(status).body(body).map_err(|_| WireError::Unreadable)
 }
 
-/// The body of a successful answer as the crate reads it.
-pub(super) fn repaired(body: &[u8]) -> Option<Vec<u8>> {
-    serde_json::to_vec(&repair(read_object(body)?)).ok()
+/// What the body of an answer grants.
+pub(super) enum Granted {
+    /// The fields as the crate reads them.
+    Whole(Map<String, Value>),
+    Part(Part),
+}
+
+/// The grant in an answer. A body with both tokens and without an error is one whatever the status: a proxy
+/// that puts its own status on GitLab's answer does not bring the old tokens back, and to believe the body
+/// loses nothing.
+fn granted(status: StatusCode, body: &[u8]) -> Option<Granted> {
+    let found = salvage::find(body)?;
+    if status.is_success() || found.is_beyond_doubt() { granted_by(found) } else { None }
+}
+
+/// The grant in the body of an answer that was kept.
+pub(super) fn granted_in(body: &[u8]) -> Option<Granted> {
+    granted_by(salvage::find(body)?)
+}
+
+/// A document without a refresh token says that the old one stays good (RFC 6749 section 6), and so does an
+/// empty one. Text without it says nothing: it may be on the way or cut off.
+fn granted_by(found: Found) -> Option<Granted> {
+    let given = found
+        .fields
+        .get("refresh_token")
+        .is_some_and(|v| !matches!(v, Value::Null | Value::Bool(_)) && v != "");
+    let is_document = found.is_document;
+    let fields = repair(found.fields);
+    let refresh_token = fields.get("refresh_token").and_then(Value::as_str);
+    // A token of another type (`mac`, `dpop`) must not be sent as a bearer token. Its refresh token is kept:
+    // the next answer may be better.
+    let is_bearer = fields["token_type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if !is_bearer || !fields.get("access_token").and_then(Value::as_str).is_some_and(is_sendable) {
+        return refresh_token.map(|token| Granted::Part(Part::Refresh(Secret::new(token))));
+    }
+    if refresh_token.is_some() || is_document && !given {
+        return Some(Granted::Whole(fields));
+    }
+    let access = serde_json::from_value(Value::Object(fields)).ok()?;
+    Some(Granted::Part(Part::Access(Box::new(access))))
 }
 
 /// The JSON object of a body, also behind a byte order mark. Of a key that stands twice the last counts.
 pub(super) fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
+    serde_json::from_str(&salvage::decode(body)).ok()
 }
 
 /// Puts right what the crate would refuse in an answer that holds a good token.
@@ -97,9 +182,10 @@ fn repair(mut fields: Map<String, Value>) -> Map<String, Value> {
         Some(seconds) => fields.insert("expires_in".into(), seconds.into()),
         None => fields.remove("expires_in"),
     };
-    if !fields.get("token_type").is_some_and(Value::is_string) {
-        fields.insert("token_type".into(), "bearer".into());
-    }
+    let kind =
+        fields.get("token_type").and_then(Value::as_str).map(str::trim).filter(|kind| !kind.is_empty());
+    let kind = kind.unwrap_or("bearer").to_owned();
+    fields.insert("token_type".into(), kind.into());
     let scope = match fields.remove("scope") {
         Some(Value::String(text)) => text,
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
@@ -108,8 +194,12 @@ fn repair(mut fields: Map<String, Value>) -> Map<String, Value> {
     if !scope.trim().is_empty() {
         fields.insert("scope".into(), scope.into());
     }
-    if fields.get("refresh_token").and_then(Value::as_str).is_none_or(str::is_empty) {
-        fields.remove("refresh_token");
+    for key in ["access_token", "refresh_token"] {
+        // No token has white space around it (RFC 6749 appendix A), and without it the provider knows it.
+        let token = fields.remove(key).and_then(|v| Some(v.as_str()?.trim().to_owned()));
+        if let Some(token) = token.filter(|t| !t.is_empty()) {
+            fields.insert(key.into(), token.into());
+        }
     }
     fields.retain(|key, _| {
         ["access_token", "token_type", "expires_in", "scope", "refresh_token"].contains(&key.as_str())
@@ -117,7 +207,9 @@ fn repair(mut fields: Map<String, Value>) -> Map<String, Value> {
     fields
 }
 
-/// A lifetime as a number, a number with a fraction, or a number in quotes. Nonsense counts as absent.
+/// A lifetime as a number, a number with a fraction, or a number in quotes. Nonsense counts as absent, and so
+/// does "it has ended": a provider that says so of a new token is wrong about the number, not about the token,
+/// and to believe it would renew the connection every second.
 fn whole_seconds(value: &Value) -> Option<u64> {
     const TEN_YEARS: f64 = 10.0 * 365.0 * 86_400.0;
     let seconds = match value {
@@ -143,99 +235,4 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use oauth2::{AccessToken, TokenResponse, basic::BasicTokenResponse};
-
-    fn answer(status: u16, body: &[u8], headers: &[(&'static str, &str)]) -> Answer {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, value.parse().unwrap());
-        }
-        Answer { status: StatusCode::from_u16(status).unwrap(), headers: map, body: body.to_vec() }
-    }
-
-    fn granted(body: &[u8]) -> BasicTokenResponse {
-        let answer = normalize(&answer(200, body, &[]))
-            .unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)));
-        serde_json::from_slice(answer.body())
-            .unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(body)))
-    }
-
-    /// Answers that hold a good token, each wrong in a way that the crate alone refuses.
-    #[test]
-    fn no_good_token_is_thrown_away() {
-        let odd: [&[u8]; 14] = [
-            br#"{"access_token":"a"}"#,
-            br#"{"access_token":"a","token_type":"Bearer","expires_in":"7200"}"#,
-            br#"{"access_token":"a","token_type":"Bearer","expires_in":7200.0}"#,
-            br#"{"access_token":"a","token_type":"Bearer","expires_in":-1}"#,
-            br#"{"access_token":"a","token_type":"Bearer","expires_in":1e20}"#,
-            br#"{"access_token":"a","token_type":"Bearer","expires_in":null}"#,
-            br#"{"access_token":"a","token_type":7}"#,
-            br#"{"access_token":"a","token_type":"bearer","scope":["api","read_user"]}"#,
-            br#"{"access_token":"a","token_type":"bearer","scope":""}"#,
-            br#"{"access_token":"a","token_type":"bearer","scope":null}"#,
-            br#"{"access_token":"x","access_token":"a","token_type":"bearer"}"#,
-            br#"{"access_token":"a","token_type":"bearer","refresh_token":""}"#,
-            br#"{"access_token":"a","token_type":"bearer","refresh_token":null,"error":"no"}"#,
-            b"\xef\xbb\xbf{\"access_token\":\"a\",\"token_type\":\"bearer\"}",
-        ];
-        for body in odd {
-            assert_eq!(granted(body).access_token().secret(), AccessToken::new("a".into()).secret());
-            assert!(granted(body).refresh_token().is_none());
-        }
-        let whole = granted(
-            br#"{"access_token":"a","expires_in":"7200","refresh_token":"r","scope":["api","read_user"]}"#,
-        );
-        assert_eq!(whole.expires_in(), Some(Duration::from_hours(2)));
-        assert_eq!(whole.scopes().unwrap().len(), 2);
-        assert_eq!(whole.refresh_token().unwrap().secret(), "r");
-    }
-
-    #[test]
-    fn what_holds_no_token_is_no_grant() {
-        for body in [&b"<html>"[..], b"", b"null", b"[]", b"{", b"\0\0", b"\xff\xfe{\0}\0"] {
-            assert!(matches!(normalize(&answer(200, body, &[])), Err(WireError::Unreadable)), "{body:?}");
-        }
-        assert!(
-            serde_json::from_slice::<BasicTokenResponse>(normalize(&answer(200, b"{}", &[])).unwrap().body())
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn a_status_is_not_lost() {
-        for (status, body) in [
-            (502, &b"<html>"[..]),
-            (503, b"{}"),
-            (429, b"Retry later"),
-            (302, b""),
-            (403, b"<html>"),
-            (404, b"{}"),
-        ] {
-            let error = normalize(&answer(status, body, &[("retry-after", "7")])).unwrap_err();
-            assert!(
-                matches!(error, WireError::Status { status: s, retry_after: Some(wait) }
-                    if s.as_u16() == status && wait == Duration::from_secs(7)),
-                "{status}"
-            );
-        }
-        let refused = normalize(&answer(401, br#"{"error":"invalid_client"}"#, &[])).unwrap();
-        assert_eq!(refused.status(), 400, "the crate reads an error answer at any status but 200");
-    }
-
-    #[test]
-    fn retry_after_comes_in_two_forms_and_has_a_limit() {
-        let of = |pairs: &[(&'static str, &str)]| {
-            retry_after(&answer(503, b"", pairs).headers).map(|d| d.as_secs())
-        };
-        assert_eq!(of(&[("retry-after", "30")]), Some(30));
-        assert_eq!(of(&[("retry-after", "999999")]), Some(3_600));
-        assert_eq!(of(&[("retry-after", "-1")]), None);
-        let dates =
-            [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
-        assert_eq!(of(&dates), Some(120));
-        assert_eq!(of(&[]), None);
-    }
-}
+mod tests;

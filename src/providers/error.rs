@@ -15,8 +15,10 @@ pub enum RenewError {
     /// Our registration at the integration is at fault, not this connection.
     #[error("{message}")]
     Misconfigured { message: String },
-    /// The request was sent and its outcome is unknown: the old token may be spent. `partial`: the answer broke
-    /// off after an access token and before its refresh token.
+    /// The request was sent and its outcome is unknown: the old token may be spent. `partial` is what is known
+    /// of the next credential, if its answer came in part: with an access token, but only the old refresh
+    /// token; or with a new refresh token, and an access token that has ended. One more attempt is made with
+    /// the refresh token that is in there.
     #[error("{message}")]
     Uncertain { message: String, partial: Option<Box<Credential>> },
     /// The provider clearly will not do this, and the old token lives on. A person must change something.

@@ -9,12 +9,14 @@ mod error;
 mod gitlab;
 mod instance;
 mod oauth;
+mod salvage;
 
 pub use answer::KeepAnswer;
 pub use check::check_use_cases;
 pub use error::{ExchangeError, InspectError, RenewError, RevokeError, RotationRefusal, Trouble};
 pub use gitlab::GitLab;
 pub use instance::{Instance, Instances, UnknownInstance};
+use oauth::Refreshed;
 pub use oauth::{AuthorizationRequest, Grant};
 
 use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Renewal, Scopes, Secret, TokenKind};
@@ -189,27 +191,29 @@ impl Provider {
     ) -> Result<Credential, RenewError> {
         match &old.renewal {
             Renewal::Refresh(token) => {
-                let grant = oauth::refresh(instance, self.api.endpoints(), token, keep, now).await?;
-                Ok(refreshed(grant, token, old, now))
+                let refreshed = oauth::refresh(instance, self.api.endpoints(), token, keep, now).await?;
+                next(refreshed, token, old, now)
             }
             Renewal::SelfRotate => self.api.rotate_itself(instance, old, account, keep, now).await,
             Renewal::Manual => Err(RenewError::NeedsPerson),
         }
     }
 
-    /// Reads an answer that was kept before a crash. `None`: there is no credential in it.
+    /// Reads an answer that was kept before a crash, as [`Provider::renew`] would have.
     pub fn read_renewal(
         &self,
         old: &Credential,
         answer: &[u8],
         sent_at: OffsetDateTime,
-    ) -> Option<Credential> {
+    ) -> Result<Credential, RenewError> {
+        let unread = || RenewError::Uncertain { message: NOT_UNDERSTOOD.into(), partial: None };
         match &old.renewal {
             Renewal::Refresh(token) => {
-                Some(refreshed(oauth::read_grant(answer, sent_at)?, token, old, sent_at))
+                let refreshed = oauth::read_refreshed(answer, sent_at).ok_or_else(unread)?;
+                next(refreshed, token, old, sent_at)
             }
-            Renewal::SelfRotate => self.api.read_rotation(old, answer, sent_at),
-            Renewal::Manual => None,
+            Renewal::SelfRotate => self.api.read_rotation(old, answer, sent_at).ok_or_else(unread),
+            Renewal::Manual => Err(RenewError::NeedsPerson),
         }
     }
 
@@ -219,8 +223,31 @@ impl Provider {
     }
 }
 
+const NOT_UNDERSTOOD: &str = "The provider's answer was not understood.";
+const BROKE_OFF: &str = "The provider's answer broke off, or a part of it could not be used.";
+
+/// The next credential, or as much of it as came. `sent` is the refresh token that was spent.
+fn next(
+    refreshed: Refreshed,
+    sent: &Secret,
+    old: &Credential,
+    now: OffsetDateTime,
+) -> Result<Credential, RenewError> {
+    let (message, partial) = match refreshed {
+        Refreshed::Whole(grant) => return Ok(granted(grant, sent, old, now)),
+        Refreshed::WithoutRefreshToken(grant) => (BROKE_OFF, Some(granted(grant, sent, old, now))),
+        // A page that shows what we sent brings nothing.
+        Refreshed::RefreshTokenAlone(token) if token.is_same(sent) => (NOT_UNDERSTOOD, None),
+        Refreshed::RefreshTokenAlone(token) => {
+            let renewal = Renewal::Refresh(token);
+            (BROKE_OFF, Some(Credential { expires_at: Some(now), renewal, ..old.clone() }))
+        }
+    };
+    Err(RenewError::Uncertain { message: message.into(), partial: partial.map(Box::new) })
+}
+
 /// What an answer leaves out stays as it was: an absent refresh token, and absent scopes.
-fn refreshed(grant: Grant, token: &Secret, old: &Credential, now: OffsetDateTime) -> Credential {
+fn granted(grant: Grant, token: &Secret, old: &Credential, now: OffsetDateTime) -> Credential {
     Credential {
         renewal: Renewal::Refresh(grant.refresh_token.unwrap_or_else(|| token.clone())),
         scopes: grant.scopes.unwrap_or_else(|| old.scopes.clone()),

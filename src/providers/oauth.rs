@@ -2,7 +2,7 @@
 
 use super::{
     Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError, Trouble,
-    answer::{KeepNothing, Wire, WireError, read_object, repaired, retry_after},
+    answer::{self, KeepNothing, Part, Wire, WireError, granted_in, read_object, retry_after},
 };
 use crate::{
     domain::{BaseUrl, OAuthApplication, Scopes, Secret},
@@ -10,10 +10,10 @@ use crate::{
 };
 use http::{Method, StatusCode};
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields,
-    EndpointNotSet, EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
-    RequestTokenError, Scope, StandardTokenResponse, TokenResponse, TokenUrl,
-    basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenType},
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, TokenResponse,
+    TokenUrl,
+    basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicTokenResponse},
 };
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -73,8 +73,16 @@ pub(super) async fn exchange_code(
         .set_pkce_verifier(PkceCodeVerifier::new(code_verifier.expose().to_owned()))
         .request_async(&wire)
         .await;
-    let unusable = || ExchangeError::Unavailable { message: unreadable(&instance.base_url) };
-    grant(&answer.map_err(|e| exchange_error(&e, &instance.base_url))?, now).ok_or_else(unusable)
+    Ok(grant(&answer.map_err(|e| exchange_error(&e, &instance.base_url))?, now))
+}
+
+/// What the answer to a refresh holds.
+pub(super) enum Refreshed {
+    Whole(Grant),
+    /// The answer broke off before its refresh token, which exists nowhere else.
+    WithoutRefreshToken(Grant),
+    /// No access token that can be used, but a refresh token that brings one.
+    RefreshTokenAlone(Secret),
 }
 
 pub(super) async fn refresh(
@@ -83,19 +91,33 @@ pub(super) async fn refresh(
     refresh_token: &Secret,
     keep: &dyn KeepAnswer,
     now: OffsetDateTime,
-) -> Result<Grant, RenewError> {
+) -> Result<Refreshed, RenewError> {
     let misconfigured = |e: ExchangeError| RenewError::Misconfigured { message: e.to_string() };
     let client = client(instance, endpoints).map_err(misconfigured)?;
     let wire = Wire { instance, keep };
     let token = RefreshToken::new(refresh_token.expose().to_owned());
-    let answer = client.exchange_refresh_token(&token).request_async(&wire).await;
-    let unusable = || RenewError::Uncertain { message: unreadable(&instance.base_url), partial: None };
-    grant(&answer.map_err(|e| renew_error(&e, &instance.base_url))?, now).ok_or_else(unusable)
+    match client.exchange_refresh_token(&token).request_async(&wire).await {
+        Ok(answer) => Ok(Refreshed::Whole(grant(&answer, now))),
+        Err(RequestTokenError::Request(WireError::Part(part))) => Ok(refreshed_in_part(part, now)),
+        Err(error) => Err(renew_error(&error, &instance.base_url)),
+    }
 }
 
-/// The grant in the body of a successful answer, if there is one.
-pub(super) fn read_grant(body: &[u8], now: OffsetDateTime) -> Option<Grant> {
-    grant(&serde_json::from_slice(&repaired(body)?).ok()?, now)
+/// The grant in the body of an answer that was kept, if there is one.
+pub(super) fn read_refreshed(body: &[u8], now: OffsetDateTime) -> Option<Refreshed> {
+    match granted_in(body)? {
+        answer::Granted::Whole(fields) => {
+            Some(Refreshed::Whole(grant(&serde_json::from_value(fields.into()).ok()?, now)))
+        }
+        answer::Granted::Part(part) => Some(refreshed_in_part(part, now)),
+    }
+}
+
+fn refreshed_in_part(part: Part, now: OffsetDateTime) -> Refreshed {
+    match part {
+        Part::Access(answer) => Refreshed::WithoutRefreshToken(grant(&answer, now)),
+        Part::Refresh(token) => Refreshed::RefreshTokenAlone(token),
+    }
 }
 
 /// RFC 7009 section 2. The crate is not asked: it refuses an integration on plain HTTP.
@@ -162,24 +184,14 @@ fn redirect_url(application: &OAuthApplication) -> RedirectUrl {
     RedirectUrl::new(application.redirect_uri.clone()).expect("the site URL was parsed at start")
 }
 
-/// Reads a grant. `None`: there is no usable access token in it.
-fn grant(
-    answer: &StandardTokenResponse<EmptyExtraTokenFields, BasicTokenType>,
-    now: OffsetDateTime,
-) -> Option<Grant> {
-    let access_token = answer.access_token().secret();
-    let bearer = matches!(answer.token_type(), BasicTokenType::Bearer);
-    (bearer && is_sendable(access_token)).then(|| Grant {
-        access_token: Secret::new(access_token.clone()),
+/// Takes over a grant, whose access token was found fit to be sent.
+fn grant(answer: &BasicTokenResponse, now: OffsetDateTime) -> Grant {
+    Grant {
+        access_token: Secret::new(answer.access_token().secret().clone()),
         refresh_token: answer.refresh_token().map(|t| Secret::new(t.secret().clone())),
         expires_at: now + answer.expires_in().unwrap_or(ASSUMED_LIFE),
         scopes: answer.scopes().map(|scopes| scopes.iter().map(|s| s.as_str()).collect()),
-    })
-}
-
-/// Whether a token can stand in a header (RFC 6750 section 2.1): visible ASCII, 8 KiB at most.
-pub(super) fn is_sendable(token: &str) -> bool {
-    (1..=8_192).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
+    }
 }
 
 /// Never formats the error with `{:?}`: a parse error holds the whole body.
@@ -209,7 +221,7 @@ fn renew_error(error: &TokenError, base_url: &BaseUrl) -> RenewError {
         RequestTokenError::Request(WireError::Request) => {
             RenewError::Misconfigured { message: "The request to the provider could not be built.".into() }
         }
-        RequestTokenError::Request(WireError::Unreadable)
+        RequestTokenError::Request(WireError::Unreadable | WireError::Part(_))
         | RequestTokenError::Parse(..)
         | RequestTokenError::Other(_) => {
             RenewError::Uncertain { message: unreadable(base_url), partial: None }

@@ -7,10 +7,11 @@ use super::{
     journal::Journal,
 };
 use crate::{
-    domain::{Connection, ConnectionId, Credential, RenewalId, RenewalKind},
+    domain::{Connection, ConnectionId, Credential, RenewalId, RenewalKind, credential::lasts},
     providers::RenewError,
     store::{Held, RenewalCause, RenewalFailure, RenewalOutcome},
 };
+use time::{Duration, OffsetDateTime};
 
 impl Renewals {
     /// Rule 2 again: what was read before the lease may be old by now. And what a crash left open comes first.
@@ -38,9 +39,12 @@ impl Renewals {
         }
         match asked {
             Ok(next) => self.commit(held, attempt, next, None).await,
-            Err(Failed { error, partial: Some(next), .. }) => {
-                let lost = failure::partly_lost(&error);
-                self.commit(held, attempt, next, Some(lost)).await
+            Err(Failed { error, partial: Some(part), .. })
+                if is_worth_keeping(&part, &error, self.clock.now()) =>
+            {
+                let now = self.clock.now();
+                let lost = failure::partly_lost(&held.credential, &part, &error.to_string(), now);
+                self.commit(held, attempt, part, Some(lost)).await
             }
             Err(failed) => return Err(self.note_failure(&held, attempt, &failed).await),
         }
@@ -50,29 +54,31 @@ impl Renewals {
     /// Asks the provider, and once more if the first request went out without an answer: see [`Failed`].
     async fn ask(&self, held: &Held, attempt: RenewalId) -> Result<Credential, Failed> {
         let connection = &held.connection;
-        let keep = Journal { renewals: self, connection, attempt };
+        let keep = Journal::new(self, connection, attempt);
         let instance = self
             .instances
             .of(connection)
             .map_err(|e| Failed::clearly(RenewError::Misconfigured { message: e.to_string() }))?;
         let account = connection.account.as_ref();
-        let renew = || self.provider.renew(&instance, &held.credential, account, &keep, self.clock.now());
-        let (message, first) = match renew().await {
+        let renew = async |old: &Credential| {
+            self.provider.renew(&instance, old, account, &keep, self.clock.now()).await
+        };
+        let (message, part) = match renew(&held.credential).await {
             Ok(next) => return Ok(next),
-            Err(RenewError::Uncertain { message, partial }) => (message, partial),
+            Err(RenewError::Uncertain { message, partial }) => (message, partial.map(|part| *part)),
             Err(error) => return Err(Failed::clearly(error)),
         };
         tracing::warn!(connection = %connection.id, message, "a renewal was sent and not answered");
         if connection.credential.renewal == RenewalKind::SelfRotate || !self.take_lease_anew(connection).await
         {
-            return Err(Failed::uncertain(message, first));
+            return Err(Failed::uncertain(message, part));
         }
-        match renew().await {
+        match renew(part.as_ref().unwrap_or(&held.credential)).await {
             Ok(next) => Ok(next),
             Err(RenewError::Uncertain { message, partial }) => {
-                Err(Failed::uncertain(message, partial.or(first)))
+                Err(Failed::uncertain(message, partial.map(|part| *part).or(part)))
             }
-            Err(error) => Err(Failed { error, in_doubt: true, partial: first.map(|c| *c) }),
+            Err(error) => Err(Failed { error, in_doubt: true, partial: part }),
         }
     }
 
@@ -128,7 +134,7 @@ struct Failed {
     error: RenewError,
     /// A request went out in this attempt whose outcome is not known.
     in_doubt: bool,
-    /// What could be had of an answer that broke off: an access token without its refresh token.
+    /// What could be had of an answer that broke off: one of the two tokens.
     partial: Option<Credential>,
 }
 
@@ -137,10 +143,16 @@ impl Failed {
         Self { error, in_doubt: false, partial: None }
     }
 
-    fn uncertain(message: String, partial: Option<Box<Credential>>) -> Self {
+    fn uncertain(message: String, partial: Option<Credential>) -> Self {
         let error = RenewError::Uncertain { message, partial: None };
-        Self { error, in_doubt: true, partial: partial.map(|credential| *credential) }
+        Self { error, in_doubt: true, partial }
     }
+}
+
+/// Whether a part of a credential is better than the old one: its access token lives, or its refresh token
+/// was not refused.
+fn is_worth_keeping(part: &Credential, error: &RenewError, now: OffsetDateTime) -> bool {
+    lasts(part.expires_at, now, Duration::ZERO) || !matches!(error, RenewError::Rejected)
 }
 
 impl RenewalError {

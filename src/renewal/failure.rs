@@ -2,7 +2,7 @@
 
 use super::schedule;
 use crate::{
-    domain::{Connection, Reason, RenewalKind},
+    domain::{Connection, Credential, Reason, Renewal, RenewalKind},
     providers::RenewError,
     store::{RenewalFailure, RenewalOutcome},
 };
@@ -56,14 +56,35 @@ fn rejected(renewal: RenewalKind, in_doubt: bool) -> Reason {
     }
 }
 
-/// What to note where an answer broke off between the access token and the refresh token: the one is kept for
-/// as long as it lives, the other is gone.
-pub(super) fn partly_lost(error: &RenewError) -> RenewalFailure {
-    let message = format!(
-        "The provider renewed the token, but its answer broke off before the refresh token ({error}) The access \
-         token works until it ends; then a person must reauthorize."
-    );
-    RenewalFailure { code: Reason::RenewalAnswerLost, message, next_attempt_at: None, stopped: None }
+/// What to note where an answer broke off and one of the two tokens came. An access token is kept for as long
+/// as it lives, and its refresh token is gone. A refresh token is spent as soon as may be.
+pub(super) fn partly_lost(
+    old: &Credential,
+    part: &Credential,
+    why: &str,
+    now: OffsetDateTime,
+) -> RenewalFailure {
+    if !is_same_refresh_token(old, part) {
+        let message = format!("The provider renewed the token, but its answer broke off. {why}");
+        return RenewalFailure {
+            code: Reason::ProviderError,
+            message,
+            next_attempt_at: Some(now),
+            stopped: None,
+        };
+    }
+    let message = "The provider renewed the token, but its answer broke off before the refresh token. The access \
+                   token works until it ends; then somebody must reauthorize.";
+    RenewalFailure {
+        code: Reason::RenewalAnswerLost,
+        message: message.to_owned(),
+        next_attempt_at: None,
+        stopped: None,
+    }
+}
+
+fn is_same_refresh_token(one: &Credential, other: &Credential) -> bool {
+    matches!((&one.renewal, &other.renewal), (Renewal::Refresh(one), Renewal::Refresh(other)) if one.is_same(other))
 }
 
 /// Whether the refresh token of this connection was lost in an answer that broke off.

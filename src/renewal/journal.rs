@@ -1,25 +1,44 @@
 //! Rule 4: an answer goes, sealed, into the journal before it is read, and into the spool if the database is
 //! gone. What a crash left there is replayed, fenced on the generation like every write.
 
-use super::{RenewalError, Renewals};
+use super::{RenewalError, Renewals, failure};
 use crate::{
     domain::{Change, Connection, ConnectionId, RenewalId},
-    providers::KeepAnswer,
+    providers::{KeepAnswer, RenewError},
     store::{RenewalOutcome, StoreError, UnfinishedRenewal},
 };
 use async_trait::async_trait;
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
+
+/// The control character "cancel" between two answers: no token goes on behind it.
+const CUT: u8 = 0x18;
 
 /// How long the database may take to keep an answer before the spool has it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Keeps the answers of one attempt.
+/// Keeps the answers of one attempt. A second one stands behind the first: that one may hold more.
 pub(super) struct Journal<'a> {
-    pub(super) renewals: &'a Renewals,
-    pub(super) connection: &'a Connection,
-    pub(super) attempt: RenewalId,
+    renewals: &'a Renewals,
+    connection: &'a Connection,
+    attempt: RenewalId,
+    kept: Mutex<Zeroizing<Vec<u8>>>,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) fn new(renewals: &'a Renewals, connection: &'a Connection, attempt: RenewalId) -> Self {
+        Self { renewals, connection, attempt, kept: Mutex::default() }
+    }
+
+    fn with_earlier(&self, answer: &[u8]) -> Zeroizing<Vec<u8>> {
+        let mut kept = self.kept.lock().expect("nothing panics under this lock");
+        if !kept.is_empty() {
+            kept.push(CUT);
+        }
+        kept.extend_from_slice(answer);
+        kept.clone()
+    }
 }
 
 #[async_trait]
@@ -27,7 +46,8 @@ impl KeepAnswer for Journal<'_> {
     async fn keep(&self, answer: &[u8]) {
         // From here on the old token is dead. Who reads it from memory reads it anew.
         self.renewals.store.relay(&Change::Connection(self.connection.id));
-        let sealed = self.renewals.store.seal_answer(self.connection, self.attempt, answer);
+        let sealed =
+            self.renewals.store.seal_answer(self.connection, self.attempt, &self.with_earlier(answer));
         let kept = timeout(PATIENCE, self.renewals.store.keep_answer(self.attempt, &sealed)).await;
         // `Ok(false)`: the connection ended meanwhile. Its grant is given up once the answer is read.
         if matches!(kept, Ok(Ok(_))) {
@@ -83,17 +103,21 @@ impl Renewals {
         let answer = self.store.open_answer(&held.connection, one)?;
         let read =
             |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
-        let next = answer.and_then(read);
+        let next = answer.map(read);
         if held.connection.credential.generation != one.generation {
-            self.give_up_if_other(&held, next).await?;
+            self.give_up_if_other(&held, next.and_then(Result::ok)).await?;
             return Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, now).await?);
         }
         match next {
-            Some(next) => {
+            Some(Ok(next)) => {
                 tracing::info!(connection = %one.connection, "an answer from before a crash is replayed");
                 self.commit(held, one.id, next, None).await.map(drop)
             }
-            None => Ok(self.store.close_unanswered(one, now).await?),
+            Some(Err(RenewError::Uncertain { message, partial: Some(part) })) => {
+                let lost = failure::partly_lost(&held.credential, &part, &message, now);
+                self.commit(held, one.id, *part, Some(lost)).await.map(drop)
+            }
+            _ => Ok(self.store.close_unanswered(one, now).await?),
         }
     }
 }

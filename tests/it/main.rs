@@ -14,6 +14,7 @@ mod canary;
 mod check;
 mod cli;
 mod expiry;
+mod hostile_answers;
 mod instances;
 mod mail;
 mod oauth_attacks;

@@ -40,7 +40,7 @@ async fn reaches_the_target_itself() {
     let options = Script::always(&["127.0.0.1"]).options();
     let outbound = Outbound::trusted_with(&CaBundle::default(), options).unwrap();
     let answer = outbound.send(get(&format!("http://gitlab.example:{port}/"))).await.unwrap();
-    assert_eq!(answer.body, b"target");
+    assert_eq!(answer.body.as_slice(), b"target");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! How much of an answer is read, and what an answer shows of itself.
 
 use super::server::{answering, hanging_after, raw, read_head};
-use super::{get, trusted};
-use crate::outbound::{ANSWER_LIMIT, LIST_LIMIT, OutboundError, Sent};
+use super::{get, impatient, trusted};
+use crate::outbound::{ANSWER_LIMIT, CaBundle, LIST_LIMIT, Outbound, OutboundError, Sent, SystemLookup};
+use http::StatusCode;
 use std::io::Write;
 
 fn sized(length: usize) -> Vec<u8> {
@@ -24,10 +25,12 @@ async fn an_answer_is_read_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_announced_too_large_is_not_waited_for() {
-    let server = hanging_after("HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n");
-    let error = trusted().send(get(&server.url("/"))).await.unwrap_err();
+async fn a_length_that_is_announced_too_large_hides_nothing_that_arrives() {
+    let server = hanging_after("HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\nall there is");
+    let outbound = Outbound::trusted_with(&CaBundle::default(), impatient(SystemLookup)).unwrap();
+    let error = outbound.send(get(&server.url("/"))).await.unwrap_err();
     assert!(matches!(error, OutboundError::TooLarge { .. }), "{error:?}");
+    assert_eq!(error.arrived().unwrap(), (StatusCode::OK, &b"all there is"[..]));
 }
 
 #[tokio::test]
@@ -41,6 +44,7 @@ async fn chunks_without_end_are_cut_at_the_limit() {
     });
     let error = trusted().send(get(&server.url("/"))).await.unwrap_err();
     assert!(matches!(error, OutboundError::TooLarge { .. }), "{error:?}");
+    assert_eq!(error.arrived().unwrap().1.len(), ANSWER_LIMIT, "and what came before is kept");
 }
 
 #[tokio::test]
@@ -79,6 +83,15 @@ async fn an_answer_does_not_show_body_or_headers() {
     let answer = trusted().send(get(&server.url("/"))).await.unwrap();
     let shown = format!("{answer:?}");
     assert!(!shown.contains("canary") && shown.contains("body_bytes: 6"), "{shown}");
+}
+
+#[tokio::test]
+async fn what_arrived_of_an_answer_is_kept_and_not_shown() {
+    let server = answering("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\ncanary");
+    let error = trusted().send(get(&server.url("/"))).await.unwrap_err();
+    assert_eq!(error.arrived().unwrap(), (StatusCode::OK, &b"canary"[..]));
+    let shown = format!("{error:?} {error} {}", error.detail());
+    assert!(!shown.contains("canary") && shown.contains("6 bytes"), "{shown}");
 }
 
 #[tokio::test]

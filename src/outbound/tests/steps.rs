@@ -98,6 +98,7 @@ async fn an_answer_that_stops_is_told_from_no_answer() {
     for server in [hanging_after(head), answering(head)] {
         let error = outbound.send(get(&server.url("/"))).await.unwrap_err();
         assert!(matches!(error, OutboundError::Interrupted { status, .. } if status == 200), "{error:?}");
+        assert_eq!(error.arrived().unwrap().1, b"half");
         assert_eq!(told(&error), ("http", Sent::Maybe));
     }
 }

@@ -15,6 +15,7 @@ pub(super) use successor::replayed;
 use super::{call::Call, inspect::SELF};
 use crate::{
     domain::{Account, Credential, Resource, ResourceKind},
+    outbound::OutboundError,
     providers::{KeepAnswer, RenewError},
 };
 use life::Living;
@@ -59,12 +60,22 @@ impl Rotation<'_> {
 
     /// The one request that spends the token.
     async fn once(&self, path: &str, end: Option<Date>) -> Result<Credential, NotRotated> {
-        let answer = self.call.post(path, &body(end)).await;
-        let answer = answer.map_err(|error| refusal::unanswered(&self.call, &error))?;
+        let answer = match self.call.post(path, &body(end)).await {
+            Ok(answer) => answer,
+            Err(error) => return self.rescue(&error, end).await,
+        };
         if !answer.status.is_success() {
             return Err(refusal::of(&self.call, &answer));
         }
         self.receive(&answer.body, end).await
+    }
+
+    /// An answer that broke off may hold the whole token.
+    async fn rescue(&self, error: &OutboundError, end: Option<Date>) -> Result<Credential, NotRotated> {
+        match error.arrived() {
+            Some((status, body)) if status.is_success() => self.receive(body, end).await,
+            _ => Err(refusal::unanswered(&self.call, error)),
+        }
     }
 
     /// The old token is dead by now: what came is made durable before it is read.

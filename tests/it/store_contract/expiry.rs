@@ -1,6 +1,6 @@
 //! What ends, and days of hand-outs that are over: each is told once.
 
-use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted};
+use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted, renewed};
 use crate::support::app::{On, on_both};
 use mooring::{
     domain::{Actor, Clock, ConnectionId, Credential, EventKind, Method, Reason, Renewal, RenewalKind},
@@ -101,8 +101,7 @@ on_both!(an_end_is_told_once_for_each_warning_and_generation, async |on: On| {
     let held = shelf.held(was.id).await.connection;
     let attempt = store.begin_renewal(&held, RenewalCause::Due, NOW).await.unwrap();
     let next = ends_in(Duration::HOUR, Renewal::SelfRotate);
-    let next = NextCredential { credential: &next, renew_at: None };
-    store.commit_renewal(&held, attempt, next, NOW).await.unwrap().unwrap();
+    store.commit_renewal(&held, attempt, &renewed(&next, None), NOW).await.unwrap().unwrap();
     assert_eq!(ids(store, Enders::AllButRefreshed, Duration::DAY).await, [was.id], "so does a renewed one");
 });
 

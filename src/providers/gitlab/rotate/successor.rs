@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{Credential, Renewal, Scopes, Secret},
-    providers::{answer::read_object, gitlab::inspect::midnight, oauth::is_sendable},
+    providers::{answer::read_object, gitlab::inspect::midnight, salvage::is_sendable},
 };
 use serde_json::{Map, Value};
 use time::{Date, OffsetDateTime};
