@@ -12,14 +12,17 @@ mod credentials;
 mod db;
 mod events;
 mod leases;
+mod migrate;
 mod operators;
 mod outcomes;
+mod postgres;
 mod renewals;
 mod revocations;
 mod rows;
 mod sessions;
 mod usage;
 mod vault_canary;
+mod wake;
 
 pub use api_keys::{ApiKey, NewApiKey};
 pub use authorizations::{Authorization, NewAuthorization};
@@ -79,7 +82,7 @@ impl Store {
     pub async fn open(location: &Location, keyring: Arc<Keyring>) -> Result<Self, StoreError> {
         let db = match location {
             Location::Sqlite(file) => Db::open_sqlite(file).await?,
-            Location::Postgres(url) => Db::open_postgres(url).await?,
+            Location::Postgres(url) => Db::Postgres(postgres::Postgres::open(url).await?),
         };
         let store = Self { db, keyring, watchers: Arc::default() };
         store.prove_key().await?;

@@ -6,6 +6,7 @@ pub(crate) mod app;
 pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod flow;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod request;
