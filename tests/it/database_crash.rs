@@ -76,3 +76,19 @@ async fn an_answer_without_a_database_waits_for_it() {
     reading.await.unwrap();
     assert_eq!(fs::read_dir(&spool).unwrap().count(), 0);
 }
+
+/// After a failover the address may lead to a server that only reads, for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_refused_until_it_writes() {
+    let mut cluster = Cluster::start();
+    let settings = [("MOORING_DATABASE_URL", &*cluster.url())];
+    let app = TestApp::start_with(On::Postgres, Options::default(), &settings).await;
+    app.http.get("/readyz").await.expect(200);
+    cluster.crash();
+    cluster.come_back_as_standby();
+    app.http.get("/readyz").await.expect(503);
+    cluster.promote();
+    let works = async { while app.http.get("/readyz").await.status != 200 {} };
+    timeout(PATIENCE, works).await.expect("it works again by itself");
+    app.program(&["tokens:read"]).await;
+}

@@ -35,8 +35,8 @@ impl Refreshing {
         let app = TestApp::start(On::Postgres).await;
         let id = app.connect_by_oauth("acme").await;
         let program = app.program(&["admin"]).await;
-        let held = program.get(TOKEN).await.expect(200).json();
-        app.sim().expire(held["access_token"].as_str().unwrap());
+        let token = program.get(TOKEN).await.expect(200).json();
+        app.sim().expire(token["access_token"].as_str().unwrap());
         let first = Process::replica(&app).await;
         let gate = hold(app.sim());
         let reader = first.http.with_key_of(&program);
@@ -106,7 +106,7 @@ async fn a_late_answer_does_not_overwrite_what_a_person_brought() {
     assert_eq!((&after["generation"], &after["access_token"]), (&2.into(), &brought["access_token"]));
     let revoked = async {
         while it.app.sim().live_refresh_tokens().len() > 1 {
-            yield_now().await
+            yield_now().await;
         }
     };
     timeout(PATIENCE, revoked).await.expect("the grant that came late is revoked");
@@ -121,7 +121,7 @@ async fn the_other_process_takes_over_from_one_that_was_killed() {
     let waiting = tokio::spawn(async move { waiting.get(NEWER).await });
     let waits = async {
         while it.app.app().state.renewals.waiting() == 0 {
-            yield_now().await
+            yield_now().await;
         }
     };
     timeout(PATIENCE, waits).await.expect("the second process waits for the first");

@@ -34,6 +34,8 @@ echo initialized
 while read -r port; do
   case $port in
   stop) pg_ctl stop -D "$data" -m immediate >/dev/null && echo stopped; continue ;;
+  standby) touch "$data/standby.signal" && echo standby; continue ;;
+  promote) pg_ctl promote -w -D "$data" >/dev/null && echo promoted; continue ;;
   start) pg_ctl start -w -D "$data" -l "$log" -o "$options" >/dev/null && echo started; continue ;;
   esac
   options="-p $port -h 127.0.0.1 -k '$folder' -c fsync=off -c max_connections=200"
@@ -112,14 +114,27 @@ impl Cluster {
 
     /// Ends it as a crash would.
     pub(crate) fn crash(&mut self) {
-        self.watchdog.say("stop");
-        assert_eq!(self.watchdog.hear().as_deref(), Some("stopped"));
+        self.order("stop", "stopped");
     }
 
     /// Starts it again after a crash, on the same port.
     pub(crate) fn come_back(&mut self) {
-        self.watchdog.say("start");
-        assert_eq!(self.watchdog.hear().as_deref(), Some("started"));
+        self.order("start", "started");
+    }
+
+    /// The same as a standby, which answers and does not write.
+    pub(crate) fn come_back_as_standby(&mut self) {
+        self.order("standby", "standby");
+        self.order("start", "started");
+    }
+
+    pub(crate) fn promote(&mut self) {
+        self.order("promote", "promoted");
+    }
+
+    fn order(&mut self, what: &str, done: &str) {
+        self.watchdog.say(what);
+        assert_eq!(self.watchdog.hear().as_deref(), Some(done));
     }
 }
 
