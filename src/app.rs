@@ -18,7 +18,7 @@ use crate::{
 };
 use anyhow::Context;
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,6 +33,8 @@ const USAGE_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// As long as a lease: a flight may take two calls and a commit, and what is on the wire is not cut off.
 const PATIENCE: Duration = Duration::from_secs(150);
+/// How long serving goes on after readiness is gone, so that what sends requests here can see it.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// A running Mooring.
 pub struct App {
@@ -69,8 +71,19 @@ impl App {
         Ok(app)
     }
 
+    /// Says that it is not ready and serves on, so that a balancer takes its requests elsewhere before the
+    /// stop. `cut_short` ends it early.
+    pub async fn drain(&self, cut_short: impl Future<Output = ()>) {
+        self.state.draining.cancel();
+        tokio::select! {
+            () = tokio::time::sleep(DRAIN) => {}
+            () = cut_short => {}
+        }
+    }
+
     /// Stops in two steps: takes no more work, then waits for what is under way.
     pub async fn stop(self) {
+        self.state.draining.cancel();
         self.stop.cancel();
         self.tracker.close();
         if tokio::time::timeout(PATIENCE, self.tracker.wait()).await.is_err() {
@@ -87,9 +100,9 @@ impl App {
         let state = self.state.clone();
         state.store.watch({
             let memory = state.memory.clone();
-            std::sync::Arc::new(move |change| memory.forget(change))
+            Arc::new(move |change| memory.forget(change))
         });
-        let feed = Feed::begin(state.store.clone()).await?;
+        let feed = Arc::new(Feed::begin(state.store.clone()).await?);
         let worker = Worker::new(
             state.store.clone(),
             state.renewals.clone(),
@@ -100,7 +113,10 @@ impl App {
         state.store.drop_leases_of_predecessor().await?;
         let disconnect = state.disconnect.clone();
         let stop = || self.stop.clone();
-        self.tracker.spawn(repeat("change feed", feed::PERIOD, stop(), async move || feed.try_once().await));
+        let (following, stopping) = (Arc::clone(&feed), stop());
+        self.tracker.spawn(async move { following.follow(feed::PERIOD, stopping).await });
+        let stopping = stop();
+        self.tracker.spawn(async move { feed.listen(stopping).await });
         self.tracker.spawn(repeat("renewals", RENEWALS_EVERY, stop(), async move || {
             worker.begin_round().await.map(drop)
         }));

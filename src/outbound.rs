@@ -9,6 +9,7 @@ mod address;
 mod answer;
 mod error;
 mod guard;
+mod patience;
 mod policy;
 mod resolver;
 mod steps;
@@ -28,6 +29,7 @@ pub use self::answer::{Answer, Arrived};
 pub use self::error::{ConnectReason, DnsReason, OutboundError, Sent, TlsReason};
 use self::guard::Guard;
 pub use self::guard::Refused;
+use self::patience::Patience;
 pub use self::policy::{AllowEntry, Policy, PolicyError};
 use self::resolver::GuardedResolver;
 pub use self::resolver::{Lookup, SystemLookup};
@@ -52,7 +54,7 @@ const USER_AGENT: &str = concat!("mooring/", env!("CARGO_PKG_VERSION"));
 pub struct Options {
     /// Name lookup, connection and TLS handshake together.
     pub connect: Duration,
-    /// The whole call, to the last byte of the answer.
+    /// The whole call, to the last byte of the answer, in time that the process is awake.
     pub total: Duration,
     pub lookup: Arc<dyn Lookup>,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
 pub struct Outbound {
     client: Client,
     guard: Guard,
+    total: Duration,
 }
 
 impl Outbound {
@@ -103,14 +106,13 @@ impl Outbound {
             .https_only(https_only)
             .dns_resolver(resolver)
             .connect_timeout(options.connect)
-            .timeout(options.total)
             .pool_idle_timeout(IDLE)
             .http2_max_header_list_size(HEADER_LIST_LIMIT)
             .user_agent(USER_AGENT)
             .tls_certs_merge(ca.certificates())
             .build()
             .map_err(|error| BuildError::from_reqwest(&error))?;
-        Ok(Self { client, guard })
+        Ok(Self { client, guard, total: options.total })
     }
 
     /// Starts a request. It is built with `RequestBuilder::build` and handed to [`Outbound::send`].
@@ -135,11 +137,14 @@ impl Outbound {
         // The resolver is never asked about literal addresses, so they are judged here, before every request.
         self.guard.check_literal(request.url())?;
         let host = request.url().host_str().unwrap_or_default().to_owned();
-        let response = self.execute(request).await?;
+        let mut patience = Patience::new(self.total);
+        let response = patience.wait(self.execute(request)).await.ok_or(OutboundError::Timeout)??;
         if !self.guard.allows_peer(&host, response.remote_addr()) {
             return Err(OutboundError::WrongPeer);
         }
-        Answer::read(response, limit).await
+        let status = response.status();
+        let read = patience.wait(Answer::read(response, limit)).await;
+        read.ok_or_else(|| OutboundError::too_slow(status))?
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that sends, behind the guard")]

@@ -101,6 +101,7 @@ pub(super) async fn state(
         renewals,
         memory,
         warn_before,
+        draining: CancellationToken::new(),
         stopping,
     }))
 }

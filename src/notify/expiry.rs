@@ -27,17 +27,28 @@ pub struct Expiry {
 impl Expiry {
     /// Tells what is to be told now, and says how many.
     pub async fn try_once(&self) -> Result<usize, StoreError> {
-        let mut told = self.tell(EventKind::Expired, Duration::ZERO, Enders::AllButRefreshed).await?;
+        let now = self.clock.now();
+        let ended = Span { kind: EventKind::Expired, beyond: None, before: Duration::ZERO };
+        let mut told = self.tell(ended, Enders::AllButRefreshed, now).await?;
+        let mut beyond = Duration::ZERO;
         for (nth, before) in self.warn_before.iter().rev().enumerate() {
             let whose = if nth < FOR_SELF_ROTATING { Enders::AllButRefreshed } else { Enders::Manual };
-            told += self.tell(EventKind::Expiring, *before, whose).await?;
+            let span = Span { kind: EventKind::Expiring, beyond: Some(beyond), before: *before };
+            told += self.tell(span, whose, now).await?;
+            beyond = *before;
         }
         Ok(told)
     }
 
-    async fn tell(&self, kind: EventKind, before: Duration, whose: Enders) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let due = self.store.ending_untold(whose, before, now, BATCH).await?;
+    async fn tell(
+        &self,
+        Span { kind, beyond, before }: Span,
+        whose: Enders,
+        now: OffsetDateTime,
+    ) -> Result<usize, StoreError> {
+        let mut due = self.store.ending_untold(whose, before, now, BATCH).await?;
+        // One that came while this round went on belongs to a tighter threshold of the next.
+        due.retain(|ending| beyond.is_none_or(|tighter| ending.expires_at - now > tighter));
         if due.is_empty() {
             return Ok(0);
         }
@@ -48,6 +59,13 @@ impl Expiry {
         let due: Vec<_> = due.into_iter().map(with_sentence).collect();
         self.store.tell_endings(kind, before, &due, now).await
     }
+}
+
+/// Ends that are so near: within `before`, and not within `beyond`.
+struct Span {
+    kind: EventKind,
+    beyond: Option<Duration>,
+    before: Duration,
 }
 
 fn sentence(ending: &Ending, now: OffsetDateTime) -> String {

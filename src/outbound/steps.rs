@@ -49,6 +49,11 @@ impl OutboundError {
         Self::Interrupted { status, detail: detail(&error.without_url()), arrived }
     }
 
+    /// The answer began and did not end in time.
+    pub(super) fn too_slow(status: StatusCode) -> Self {
+        Self::Interrupted { status, detail: "the answer did not end in time".to_owned() }
+    }
+
     fn while_connecting(error: &reqwest::Error, detail: String) -> Self {
         // The connector names its own faults "tcp …"; a bare I/O error is the TLS layer above it.
         let io = find::<io::Error>(error);

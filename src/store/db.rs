@@ -1,22 +1,20 @@
 //! One pool type for two databases, and the two macros that run one SQL text on either.
 
-use super::StoreError;
+use super::{StoreError, postgres::Postgres};
 use sqlx::{
-    PgPool, SqlitePool,
+    SqlitePool,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{fs, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration};
+use std::{fs, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// SQLite has one connection that writes, so that writers wait in the pool and never meet `SQLITE_BUSY`.
 #[derive(Clone)]
 pub(super) enum Db {
     Sqlite { write: SqlitePool, read: SqlitePool },
-    Postgres(PgPool),
+    Postgres(Postgres),
 }
 
 /// Runs one body on whichever database there is: `on!(self.db, read, |pool| …)`.
@@ -73,22 +71,6 @@ impl Db {
         SQLITE_MIGRATIONS.run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { write, read })
-    }
-
-    /// Connects to PostgreSQL and brings its schema up to date. No wait is without end.
-    pub(super) async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?.options([
-            ("statement_timeout", "30s"),
-            ("lock_timeout", "10s"),
-            ("idle_in_transaction_session_timeout", "30s"),
-        ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(10)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
-            .await?;
-        POSTGRES_MIGRATIONS.run(&pool).await?;
-        Ok(Self::Postgres(pool))
     }
 }
 

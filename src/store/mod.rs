@@ -14,8 +14,10 @@ mod db;
 mod events;
 mod expiry;
 mod leases;
+mod migrate;
 mod operators;
 mod outcomes;
+mod postgres;
 mod renewals;
 mod revocations;
 mod rows;
@@ -23,6 +25,7 @@ mod sessions;
 mod usage;
 mod usage_days;
 mod vault_canary;
+mod wake;
 
 pub use api_keys::{ApiKey, NewApiKey};
 pub use authorizations::{Authorization, NewAuthorization};
@@ -85,7 +88,7 @@ impl Store {
     pub async fn open(location: &Location, keyring: Arc<Keyring>) -> Result<Self, StoreError> {
         let db = match location {
             Location::Sqlite(file) => Db::open_sqlite(file).await?,
-            Location::Postgres(url) => Db::open_postgres(url).await?,
+            Location::Postgres(url) => Db::Postgres(postgres::Postgres::open(url).await?),
         };
         let store = Self { db, keyring, watchers: Arc::default() };
         store.prove_key().await?;

@@ -8,10 +8,10 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Can do its work: the database answers, and no stop is under way.
+/// Can do its work: the database answers, and no stop is ahead.
 pub(super) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
     let not_ready = |detail: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail);
-    if state.stopping.is_cancelled() {
+    if state.draining.is_cancelled() {
         return Err(not_ready("This process is stopping."));
     }
     state.store.ping().await.map_err(|cause| {

@@ -3,6 +3,7 @@
 mod api;
 mod assets;
 mod auth;
+mod drain;
 mod error;
 mod extract;
 mod headers;
@@ -21,7 +22,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_SECURITY_POLICY},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::get,
 };
@@ -57,6 +58,7 @@ pub fn router(state: AppState, metrics: Metrics) -> Router {
         .set_request_id(REQUEST_ID, OwnId)
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(on_response))
         .propagate_request_id(REQUEST_ID)
+        .layer(from_fn_with_state(state.draining.clone(), drain::let_go))
         .layer(headers::layer(&state))
         .layer(from_fn(error::write_problems))
         .layer(CatchPanicLayer::new())

@@ -36,6 +36,8 @@ pub struct Parts {
     pub memory: Memory,
     /// When warnings start before the end of what nobody renews.
     pub warn_before: Duration,
+    /// Cancelled when requests should go elsewhere. They are answered until the stop.
+    pub draining: CancellationToken,
     /// Cancelled when the process begins to stop.
     pub stopping: CancellationToken,
 }

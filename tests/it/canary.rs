@@ -84,7 +84,7 @@ async fn rotated_by_itself(app: &TestApp, program: &Http, outputs: &mut Outputs)
     outputs.page("rotated", &renew().await.expect(200));
     let held = program.get("/api/v1/connections/rotating/token").await.expect(200).json();
     app.sim().fault(Endpoint::RotateProjectToken, Fault::Truncate);
-    outputs.page("rotation in doubt", &renew().await.expect(503));
+    outputs.page("rotation in doubt", &renew().await.expect(409));
     vec![narrow, old, held["access_token"].as_str().unwrap().to_owned()]
 }
 

@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, connection, oauth};
 use crate::support::app::{On, on_both};
+use futures_util::FutureExt;
 use mooring::{
     domain::{Actor, Change, Event, EventId, EventKind, Permission},
     store::{NewApiKey, UsageCount},
@@ -9,6 +10,8 @@ use mooring::{
 };
 use std::sync::{Arc, Mutex};
 use time::Duration;
+
+const TEN_SECONDS: std::time::Duration = std::time::Duration::from_secs(10);
 
 fn event(kind: EventKind, subject: Option<&str>) -> Event {
     Event {
@@ -148,4 +151,24 @@ on_both!(api_keys_are_listed_in_pages, async |on: On| {
         (0..9).map(|at| format!("key-{at}")).collect::<Vec<_>>(),
         "each once, the revoked one too"
     );
+});
+
+on_both!(who_listens_is_woken_by_postgres_alone, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let (woken, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let listening = shelf.store.listen(|| woken.send(()).unwrap());
+    if on == On::Sqlite {
+        assert!(listening.now_or_never().is_none() && heard.try_recv().is_err());
+        return;
+    }
+    let writing = async {
+        heard.recv().await.expect("it listens");
+        shelf.store.append_event(&event(EventKind::SignInFailed, None)).await.unwrap();
+        heard.recv().await.expect("it is woken");
+    };
+    tokio::select! {
+        lost = listening => panic!("{lost:?}"),
+        () = writing => {}
+        () = tokio::time::sleep(TEN_SECONDS) => panic!("nobody was woken"),
+    }
 });

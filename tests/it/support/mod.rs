@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "a box of tools: a test takes what it needs")]
 
 pub(crate) mod app;
+pub(crate) mod balancer;
 pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod flow;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod request;

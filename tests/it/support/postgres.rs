@@ -32,6 +32,12 @@ trap 'rm -rf "$folder"' EXIT
 initdb -D "$data" -U postgres -A trust -E UTF8 --no-sync >"$log" 2>&1 || { cat "$log"; exit; }
 echo initialized
 while read -r port; do
+  case $port in
+  stop) pg_ctl stop -D "$data" -m immediate >/dev/null && echo stopped; continue ;;
+  standby) touch "$data/standby.signal" && echo standby; continue ;;
+  promote) pg_ctl promote -w -D "$data" >/dev/null && echo promoted; continue ;;
+  start) pg_ctl start -w -D "$data" -l "$log" -o "$options" >/dev/null && echo started; continue ;;
+  esac
   options="-p $port -h 127.0.0.1 -k '$folder' -c fsync=off -c max_connections=200"
   if pg_ctl start -w -D "$data" -l "$log" -o "$options" >/dev/null; then
     echo started
@@ -87,6 +93,49 @@ fn given_server() -> Option<Url> {
         url.set_path("postgres");
     }
     Some(url)
+}
+
+/// A server that belongs to one test, which may take it down.
+pub(crate) struct Cluster {
+    url: Url,
+    watchdog: Watchdog,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let (url, watchdog) = start_cluster();
+        Self { url, watchdog: watchdog.expect("it was just started") }
+    }
+
+    /// Its one database.
+    pub(crate) fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn crash(&mut self) {
+        self.order("stop", "stopped");
+    }
+
+    /// Starts it again after a crash, on the same port.
+    pub(crate) fn come_back(&mut self) {
+        self.order("start", "started");
+    }
+
+    /// The same as a standby, which answers and does not write.
+    pub(crate) fn come_back_as_standby(&mut self) {
+        self.order("standby", "standby");
+        self.order("start", "started");
+    }
+
+    pub(crate) fn promote(&mut self) {
+        self.order("promote", "promoted");
+    }
+
+    fn order(&mut self, what: &str, done: &str) {
+        self.watchdog.say(what);
+        assert_eq!(self.watchdog.hear().as_deref(), Some(done));
+    }
 }
 
 fn start_cluster() -> (Url, Option<Watchdog>) {

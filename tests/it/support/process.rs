@@ -14,6 +14,7 @@ use tokio::{
 pub(crate) struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
+    address: String,
     /// A client of where it listens.
     pub(crate) http: Http,
 }
@@ -44,11 +45,11 @@ impl Process {
             log.push_str(line);
             log.push('\n');
         };
-        let http = loop {
+        let address = loop {
             let line = lines.next_line().await.unwrap().expect("it says where it listens before it ends");
             keep(&line, &log);
-            if let Some(rest) = line.strip_prefix("Mooring listens on ") {
-                break Http::new(rest.split(' ').next().unwrap());
+            if let Some(rest) = line.strip_prefix("Mooring listens on http://") {
+                break rest.split(' ').next().unwrap().to_owned();
             }
         };
         let kept = Arc::clone(&log);
@@ -57,15 +58,31 @@ impl Process {
                 keep(&line, &kept);
             }
         });
-        Self { child, log, http }
+        let http = Http::new(&format!("http://{address}"));
+        Self { child, log, address, http }
+    }
+
+    /// Where it listens, as in `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end, which was asked for, and gives back everything that it wrote to its log.
+    pub(crate) async fn ended(mut self) -> String {
+        assert!(self.child.wait().await.unwrap().success(), "a stop that was asked for is no failure");
+        self.log.lock().unwrap().clone()
     }
 
     /// Asks it to stop, waits, and gives back everything that it wrote to its log.
-    pub(crate) async fn stop(mut self) -> String {
-        let id = self.child.id().expect("it runs").to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
-        assert!(asked.success());
-        assert!(self.child.wait().await.unwrap().success(), "a stop that was asked for is no failure");
-        self.log.lock().unwrap().clone()
+    pub(crate) async fn stop(self) -> String {
+        self.signal("TERM").await;
+        self.ended().await
     }
 }
