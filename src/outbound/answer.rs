@@ -3,9 +3,12 @@
 //! The rule it guards: no host decides how much memory we use, and no answer shows its body in a log.
 
 use std::fmt;
+use std::time::Duration;
 
+use http::header::{DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use reqwest::Response;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::error::OutboundError;
 
@@ -35,6 +38,22 @@ impl Answer {
         }
         Ok(Self { status, headers: std::mem::take(response.headers_mut()), body })
     }
+
+    /// `Retry-After` in both forms (RFC 9110 section 10.2.3), one hour at most.
+    pub fn retry_after(&self) -> Option<Duration> {
+        const MOST: u64 = 3_600;
+        let text = self.text(&RETRY_AFTER)?.trim();
+        let seconds = text.parse::<u64>().ok().or_else(|| {
+            let when = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+            let sent = OffsetDateTime::parse(self.text(&DATE)?, &Rfc2822).ok()?;
+            u64::try_from((when - sent).whole_seconds()).ok()
+        })?;
+        Some(Duration::from_secs(seconds.min(MOST)))
+    }
+
+    fn text(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 /// Headers can hold cookies and the body tokens, so both are only counted.
@@ -45,5 +64,26 @@ impl fmt::Debug for Answer {
             .field("headers", &self.headers.len())
             .field("body_bytes", &self.body.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_comes_in_two_forms_and_has_a_limit() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let headers = pairs.iter().map(|(name, v)| (HeaderName::from_static(name), v.parse().unwrap()));
+            let answer = Answer { status: StatusCode::OK, headers: headers.collect(), body: vec![] };
+            answer.retry_after().map(|d| d.as_secs())
+        };
+        assert_eq!(of(&[("retry-after", "30")]), Some(30));
+        assert_eq!(of(&[("retry-after", "999999")]), Some(3_600));
+        assert_eq!(of(&[("retry-after", "-1")]), None);
+        let dates =
+            [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
+        assert_eq!(of(&dates), Some(120));
+        assert_eq!(of(&[]), None);
     }
 }

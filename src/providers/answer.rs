@@ -6,7 +6,7 @@
 use super::Instance;
 use crate::outbound::{ANSWER_LIMIT, Answer, OutboundError};
 use async_trait::async_trait;
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::StatusCode;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
 use std::{pin::Pin, time::Duration};
@@ -62,7 +62,7 @@ impl<'c> AsyncHttpClient<'c> for Wire<'_> {
 
 /// Makes an answer one that the crate reads, or an error that keeps the status.
 pub(super) fn normalize(answer: &Answer) -> Result<HttpResponse, WireError> {
-    let retry_after = retry_after(&answer.headers);
+    let retry_after = answer.retry_after();
     let refused = || WireError::Status { status: answer.status, retry_after };
     let client_error = answer.status.is_client_error() && answer.status != StatusCode::TOO_MANY_REQUESTS;
     if !answer.status.is_success() && !client_error {
@@ -129,22 +129,10 @@ fn whole_seconds(value: &Value) -> Option<u64> {
     (1.0..=TEN_YEARS).contains(&seconds).then_some(seconds as u64)
 }
 
-/// `Retry-After` in both forms (RFC 9110 section 10.2.3), one hour at most.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    const MOST: u64 = 3_600;
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = text.parse::<u64>().ok().or_else(|| {
-        let when = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok()?;
-        let sent = headers.get(http::header::DATE)?.to_str().ok()?;
-        let sent = time::OffsetDateTime::parse(sent, &time::format_description::well_known::Rfc2822).ok()?;
-        u64::try_from((when - sent).whole_seconds()).ok()
-    })?;
-    Some(Duration::from_secs(seconds.min(MOST)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
     use oauth2::{AccessToken, TokenResponse, basic::BasicTokenResponse};
 
     fn answer(status: u16, body: &[u8], headers: &[(&'static str, &str)]) -> Answer {
@@ -223,19 +211,5 @@ mod tests {
         }
         let refused = normalize(&answer(401, br#"{"error":"invalid_client"}"#, &[])).unwrap();
         assert_eq!(refused.status(), 400, "the crate reads an error answer at any status but 200");
-    }
-
-    #[test]
-    fn retry_after_comes_in_two_forms_and_has_a_limit() {
-        let of = |pairs: &[(&'static str, &str)]| {
-            retry_after(&answer(503, b"", pairs).headers).map(|d| d.as_secs())
-        };
-        assert_eq!(of(&[("retry-after", "30")]), Some(30));
-        assert_eq!(of(&[("retry-after", "999999")]), Some(3_600));
-        assert_eq!(of(&[("retry-after", "-1")]), None);
-        let dates =
-            [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
-        assert_eq!(of(&dates), Some(120));
-        assert_eq!(of(&[]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError, Trouble,
-    answer::{KeepNothing, Wire, WireError, read_object, repaired, retry_after},
+    answer::{KeepNothing, Wire, WireError, read_object, repaired},
 };
 use crate::{
     domain::{BaseUrl, OAuthApplication, Scopes, Secret},
@@ -126,7 +126,7 @@ pub(super) async fn revoke(
     }
     Err(RevokeError::Unavailable {
         message: format!("{host} answered {}.", answer.status.as_u16()),
-        retry_after: retry_after(&answer.headers),
+        retry_after: answer.retry_after(),
     })
 }
 
