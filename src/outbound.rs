@@ -71,7 +71,7 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// For base URLs that users typed: `https` only, and only to addresses that `policy` allows.
+    /// For URLs that users typed: only to addresses that `policy` allows, and `https` unless it allows more.
     pub fn guarded(policy: Policy, ca: &CaBundle) -> Result<Self, BuildError> {
         Self::guarded_with(policy, ca, Options::default())
     }
@@ -92,7 +92,7 @@ impl Outbound {
     }
 
     fn build(guard: Guard, ca: &CaBundle, options: Options) -> Result<Self, BuildError> {
-        let https_only = matches!(guard, Guard::Strict(_));
+        let https_only = guard.is_https_only();
         // A little less than the connect timeout, so that a silent name server is told from a silent host.
         let resolver = GuardedResolver::new(guard.clone(), options.lookup, options.connect * 4 / 5);
         let client = Client::builder()
