@@ -3,6 +3,7 @@
 mod connections;
 mod credentials;
 mod events;
+mod notices;
 mod opening;
 mod people;
 mod renewals;
