@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     domain::Clock,
     feed::{self, Feed},
+    notify::{Courier, Outbox},
     renewal::{Worker, repeat},
     store::StoreError,
     telemetry::Metrics,
@@ -28,6 +29,7 @@ const RENEWALS_EVERY: Duration = Duration::from_secs(1);
 const RECOVERY_EVERY: Duration = Duration::from_secs(30);
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(2);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
+const NOTICES_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// As long as a lease: a flight may take two calls and a commit, and what is on the wire is not cut off.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -104,12 +106,28 @@ impl App {
         self.tracker.spawn(repeat("revocations", REVOCATIONS_EVERY, stop(), async move || {
             disconnect.try_once().await.map(drop)
         }));
+        let (outbox, courier) = self.notices();
+        self.tracker
+            .spawn(repeat("notices", NOTICES_EVERY, stop(), async move || outbox.try_once().await.map(drop)));
+        self.tracker.spawn(repeat("webhooks", NOTICES_EVERY, stop(), async move || {
+            courier.try_once().await.map(drop)
+        }));
         let (usage, store) = (state.handout.usage.clone(), state.store.clone());
         self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || usage.flush(&store).await));
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
+            state.store.sweep_deliveries(state.clock.now()).await?;
             state.store.sweep(state.clock.now()).await
         }));
         Ok(())
+    }
+
+    /// The two halves of the way of a notice.
+    fn notices(&self) -> (Outbox, Courier) {
+        let (state, clock) = (&self.state, self.state.clock.clone());
+        let outbox =
+            Outbox::new(state.store.clone(), clock.clone(), state.site_url.clone(), state.warn_before);
+        let http = state.webhook_endpoints.http.clone();
+        (outbox, Courier::new(state.store.clone(), http, clock, self.stop.clone()))
     }
 
     fn serve(&self, listener: TcpListener, router: Router) {

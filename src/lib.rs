@@ -14,6 +14,7 @@
 //! | [`renewal`] | gets the next credential, once, and loses none |
 //! | [`health`] | checks a connection at the provider |
 //! | [`handout`] | gives a caller a token that lasts |
+//! | [`notify`] | tells others what happened |
 //! | [`api_key`], [`operator`] | make programs' keys, and people |
 //! | [`web`] | the API and the pages |
 //! | [`app`], [`cli`] | wire it all together; the commands |
@@ -41,6 +42,7 @@ pub mod domain;
 pub mod feed;
 pub mod handout;
 pub mod health;
+pub mod notify;
 pub mod operator;
 pub mod outbound;
 pub mod providers;

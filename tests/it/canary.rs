@@ -125,6 +125,13 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
             .expect(200),
     );
 
+    let endpoints = "/api/v1/webhook-endpoints";
+    let endpoint =
+        program.post_json(endpoints, json!({"url": "http://127.0.0.1:9/hooks"})).await.expect(201).json();
+    let rotate = format!("{endpoints}/{}/rotate-secret", endpoint["id"].as_str().unwrap());
+    let rotated = program.post_json(&rotate, json!({})).await.expect(200).json();
+    secrets.extend([&endpoint, &rotated].map(|made| made["secret"].as_str().unwrap().to_owned()));
+
     let held = program.get("/api/v1/connections/acme/token").await.expect(200).json();
     secrets.push(held["access_token"].as_str().unwrap().to_owned());
     for fault in [Fault::bad_gateway(), Fault::Truncate, Fault::DropBefore] {
@@ -159,6 +166,7 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     for path in [
         "events",
         "api-keys",
+        "webhook-endpoints",
         "integrations",
         "use-cases",
         "connections/acme/renewals",

@@ -8,5 +8,6 @@ pub(crate) mod database;
 pub(crate) mod flow;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod receiver;
 pub(crate) mod request;
 mod watchdog;
