@@ -10,7 +10,6 @@ use crate::{
     config::Config,
     domain::Clock,
     feed::{self, Feed},
-    notify::Mailer,
     renewal::{Worker, repeat},
     store::StoreError,
     telemetry::Metrics,
@@ -43,8 +42,7 @@ pub struct App {
     pub metrics_address: Option<SocketAddr>,
     /// The link that makes the first operator, where there is none.
     pub setup_link: Option<String>,
-    /// Where there is a mail server.
-    pub mailer: Option<Mailer>,
+    pub feed: Arc<Feed>,
     stop: CancellationToken,
     tracker: TaskTracker,
 }
@@ -53,13 +51,13 @@ impl App {
     /// Migrates the database, starts serving and the work in the background.
     pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
         let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
-        let mailer = notices::mailer(config, clock.clone())?;
         let state = build::state(config, clock, tracker.clone(), stop.clone()).await?;
         let setup_link = first_start::operators(config, &state).await?;
         let metrics = Metrics::default();
         let listener = bind(config.listen, "MOORING_LISTEN").await?;
         let address = listener.local_addr()?;
-        let mut app = Self { state, address, metrics_address: None, setup_link, mailer, stop, tracker };
+        let feed = Arc::new(Feed::begin(state.store.clone()).await?);
+        let mut app = Self { state, address, metrics_address: None, setup_link, feed, stop, tracker };
         app.work().await?;
         app.tell(config)?;
         app.serve(listener, web::router(app.state.clone(), metrics.clone()));
@@ -102,7 +100,6 @@ impl App {
             let memory = state.memory.clone();
             Arc::new(move |change| memory.forget(change))
         });
-        let feed = Arc::new(Feed::begin(state.store.clone()).await?);
         let worker = Worker::new(
             state.store.clone(),
             state.renewals.clone(),
@@ -113,9 +110,9 @@ impl App {
         state.store.drop_leases_of_predecessor().await?;
         let disconnect = state.disconnect.clone();
         let stop = || self.stop.clone();
-        let (following, stopping) = (Arc::clone(&feed), stop());
-        self.tracker.spawn(async move { following.follow(feed::PERIOD, stopping).await });
-        let stopping = stop();
+        let (feed, stopping) = (Arc::clone(&self.feed), stop());
+        self.tracker.spawn(async move { feed.follow(feed::PERIOD, stopping).await });
+        let (feed, stopping) = (Arc::clone(&self.feed), stop());
         self.tracker.spawn(async move { feed.listen(stopping).await });
         self.tracker.spawn(repeat("renewals", RENEWALS_EVERY, stop(), async move || {
             worker.begin_round().await.map(drop)
@@ -130,6 +127,7 @@ impl App {
         let (usage, store) = (state.handout.usage.clone(), state.store.clone());
         self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || usage.flush(&store).await));
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
+            state.store.sweep_deliveries(state.clock.now()).await?;
             state.store.sweep(state.clock.now()).await
         }));
         Ok(())

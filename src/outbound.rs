@@ -74,7 +74,7 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// For base URLs that users typed: `https` only, and only to addresses that `policy` allows.
+    /// For URLs that users typed: only to addresses that `policy` allows, and `https` unless it allows more.
     pub fn guarded(policy: Policy, ca: &CaBundle) -> Result<Self, BuildError> {
         Self::guarded_with(policy, ca, Options::default())
     }
@@ -95,7 +95,7 @@ impl Outbound {
     }
 
     fn build(guard: Guard, ca: &CaBundle, options: Options) -> Result<Self, BuildError> {
-        let https_only = matches!(guard, Guard::Strict(_));
+        let https_only = guard.is_https_only();
         // A little less than the connect timeout, so that a silent name server is told from a silent host.
         let resolver = GuardedResolver::new(guard.clone(), options.lookup, options.connect * 4 / 5);
         let client = Client::builder()
@@ -142,9 +142,7 @@ impl Outbound {
         if !self.guard.allows_peer(&host, response.remote_addr()) {
             return Err(OutboundError::WrongPeer);
         }
-        let status = response.status();
-        let read = patience.wait(Answer::read(response, limit)).await;
-        read.ok_or_else(|| OutboundError::too_slow(status))?
+        Answer::read(response, limit, &mut patience).await
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that sends, behind the guard")]

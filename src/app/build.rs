@@ -8,7 +8,8 @@ use crate::{
     domain::{BaseUrl, Clock, Integration, OAuthApplication, Secret, Tending, UseCases},
     handout::{Handout, Memory, Usage},
     health::Health,
-    outbound::{CaBundle, Outbound, Policy},
+    notify::WebhookEndpoints,
+    outbound::{CaBundle, Options, Outbound, Policy},
     providers::{GitLab, Instances, Provider},
     renewal::{Renewals, Spool},
     store::{Location, Store},
@@ -20,6 +21,9 @@ use std::{fs, path::Path, sync::Arc};
 use time::Duration;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
+
+/// How long one call of a webhook endpoint may take.
+const WEBHOOK_LIMIT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Opens the database that the configuration names, with its keys.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
@@ -93,6 +97,11 @@ pub(super) async fn state(
             usage,
             warn_before,
         },
+        webhook_endpoints: WebhookEndpoints {
+            store: store.clone(),
+            http: webhooks_out(config)?,
+            clock: clock.clone(),
+        },
         clock,
         store,
         provider,
@@ -111,6 +120,16 @@ pub(super) fn use_cases(config: &Config) -> anyhow::Result<UseCases> {
     let text =
         fs::read_to_string(file).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))?;
     UseCases::with_file(&text).with_context(|| format!("MOORING_USE_CASES_FILE: {}", file.display()))
+}
+
+/// The way to webhook endpoints, which users type as well. Plain http only to hosts that the operator names,
+/// and to this machine while Mooring itself is tried out on it.
+fn webhooks_out(config: &Config) -> anyhow::Result<Outbound> {
+    let common = ca_bundle(config.ca_file.as_deref(), "MOORING_CA_FILE")?;
+    let named = Policy::parse(&config.outbound_allow).context("MOORING_OUTBOUND_ALLOW")?;
+    let policy = Policy { http: true, loopback: config.site_url.is_loopback(), ..named };
+    let options = Options { total: WEBHOOK_LIMIT, ..Options::default() };
+    Ok(Outbound::guarded_with(policy, &common, options)?)
 }
 
 /// The integrations with their own trust, and the way to instances that users type, if that is allowed.

@@ -60,6 +60,14 @@ id!(
     /// Names a revocation that is still owed to a provider.
     RevocationId
 );
+id!(
+    /// Names a receiver of webhooks.
+    WebhookEndpointId
+);
+id!(
+    /// Names a notice on its way to one channel.
+    DeliveryId
+);
 
 /// An id of somebody's choice, to be repeated in an answer. What cannot be one may be a token in a wrong field.
 pub fn quoted_id(text: &str) -> String {

@@ -25,7 +25,9 @@ pub use connection::{
 };
 pub use credential::{Credential, Renewal, RenewalKind, Tending};
 pub use event::{Actor, Change, Event, EventKind};
-pub use id::{ConnectionId, EventId, OperatorId, RenewalId, RevocationId, quoted_id};
+pub use id::{
+    ConnectionId, DeliveryId, EventId, OperatorId, RenewalId, RevocationId, WebhookEndpointId, quoted_id,
+};
 pub use integration::{Integration, OAuthApplication};
 pub use scope::Scopes;
 pub use secret::Secret;

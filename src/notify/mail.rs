@@ -1,7 +1,7 @@
 //! Sends notices by mail: any number of them is one mail.
 
 use super::{MailError, Notice, letter::Letter, mail_server::MailServer};
-use crate::domain::{Clock, EventKind};
+use crate::domain::Clock;
 use lettre::{
     AsyncTransport, Message,
     address::{Address, Envelope},
@@ -39,22 +39,6 @@ struct Parts {
     to: Vec<Address>,
     site_url: String,
     clock: Clock,
-}
-
-/// Whether a kind of event is told by mail: what a person must do, what they were told of before and is well
-/// again, and what stopped telling others. What heals by itself is not.
-pub fn goes_by_mail(kind: &str) -> bool {
-    const BY_MAIL: &[EventKind] = &[
-        EventKind::ActionRequired,
-        EventKind::Expiring,
-        EventKind::Expired,
-        EventKind::Recovered,
-        EventKind::RevocationFailed,
-        EventKind::IntegrationFailing,
-        EventKind::IntegrationRecovered,
-        EventKind::WebhookEndpointDisabled,
-    ];
-    kind.parse().is_ok_and(|kind| BY_MAIL.contains(&kind))
 }
 
 impl Mailer {

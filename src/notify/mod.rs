@@ -1,18 +1,39 @@
-//! Tells people: notices of what happened, by mail, and warnings of what will end.
+//! Tells others what happened: each event of the log, at least once, in the order of its subject, by webhook and
+//! mail; and warns of what will end.
 //!
-//! Nobody calls this module when something happens. The event log is the outbox, and what is told of an event
-//! is a [`Notice`]. No notice holds a secret or a provider's own words.
+//! The log is the outbox, so nobody calls this when something happens. An [`Outbox`] makes deliveries of events,
+//! a [`Courier`] takes them to their endpoints and a [`Postman`] by mail; between them a crash loses nothing. No
+//! notice holds a secret, and no mail a provider's own words.
 
+mod compose;
+mod endpoints;
 mod expiry;
+mod gaps;
+mod kinds;
 mod letter;
 mod mail;
 mod mail_error;
 mod mail_server;
 mod moments;
 mod notice;
+mod outbox;
+mod post;
+mod postman;
+mod schedule;
+mod signature;
+mod target_url;
+mod webhook;
 mod wording;
 
+pub use endpoints::{
+    EndpointError, EndpointRequest, LONGEST_OVERLAP, Tested, USUAL_OVERLAP, WebhookEndpoints,
+};
 pub use expiry::Expiry;
-pub use mail::{Mailer, MailerOptions, goes_by_mail};
+pub use kinds::{Kinds, KindsError};
+pub use mail::{Mailer, MailerOptions};
 pub use mail_error::MailError;
 pub use notice::{Notice, NoticeConnection, NoticeData};
+pub use outbox::{MAIL, Outbox};
+pub use postman::Postman;
+pub use target_url::WebhookUrlError;
+pub use webhook::Courier;

@@ -37,9 +37,9 @@ pub struct NoticeConnection {
     pub status: String,
     pub reason: Option<String>,
     pub action: Option<String>,
-    /// Its page.
+    /// Its page: `{site}/connections/{id}`.
     pub url: String,
-    /// Where `action` is done.
+    /// Where `action` is done: the same page to reauthorize, `/connections/{id}/rotate` to rotate.
     pub action_url: Option<String>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,

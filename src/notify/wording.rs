@@ -31,13 +31,6 @@ impl Wording {
     fn of_connection(kind: EventKind, connection: &NoticeConnection, notice: &Notice) -> Self {
         let name = one_line(&connection.name);
         match kind {
-            EventKind::Recovered => Self {
-                title: format!("{name} works again"),
-                happened: "The connection works again.".into(),
-                means: "Programs that use it get its token. You need not do anything.".into(),
-                press: None,
-                needs_you: false,
-            },
             EventKind::RevocationFailed => Self::not_revoked(&name),
             EventKind::Expiring => Self::expiring(&name, connection, notice),
             EventKind::Expired => Self::needing(&name, Reason::TokenExpired, connection),
@@ -99,13 +92,14 @@ impl Wording {
         let (title, happened, means, needs_you) = match notice.kind.parse() {
             Ok(EventKind::IntegrationFailing) => (
                 format!("the integration {what} is failing"),
-                "The provider does not accept this server's own application id and secret.",
-                "No connection of this integration can be renewed. Whoever runs this server must look at it.",
+                "Renewals of its connections fail one after another.",
+                "None of its tokens can be renewed now; those that live are handed out. Whoever runs this server \
+                 must look at it.",
                 true,
             ),
             Ok(EventKind::IntegrationRecovered) => (
                 format!("the integration {what} works again"),
-                "The provider accepts this server's application again.",
+                "A renewal succeeded.",
                 "Its connections are renewed again. You need not do anything.",
                 false,
             ),

@@ -5,12 +5,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::header::{DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use reqwest::Response;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use zeroize::Zeroizing;
 
 use super::error::OutboundError;
+use super::patience::Patience;
 
 /// What the host answered, whatever the status.
 pub struct Answer {
@@ -20,13 +24,20 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) async fn read(mut response: Response, limit: usize) -> Result<Self, OutboundError> {
+    pub(super) async fn read(
+        mut response: Response,
+        limit: usize,
+        patience: &mut Patience,
+    ) -> Result<Self, OutboundError> {
         let status = response.status();
         let announced = response.content_length().map_or(0, |l| usize::try_from(l).unwrap_or(usize::MAX));
         // A wrong length is no reason to leave what is there unread, so nothing is refused by its length alone.
         let mut body = Zeroizing::new(Vec::with_capacity(announced.min(limit)));
         let error = loop {
-            match response.chunk().await {
+            let Some(chunk) = patience.wait(response.chunk()).await else {
+                return Err(OutboundError::too_slow(status, Arrived::new(body)));
+            };
+            match chunk {
                 Ok(Some(chunk)) => {
                     let room = limit - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -45,6 +56,22 @@ impl Answer {
             Some(error) => OutboundError::after_headers(status, error, arrived),
             None => OutboundError::TooLarge { status, limit, arrived },
         })
+    }
+
+    /// `Retry-After` in both forms (RFC 9110 section 10.2.3), one hour at most.
+    pub fn retry_after(&self) -> Option<Duration> {
+        const MOST: u64 = 3_600;
+        let text = self.text(&RETRY_AFTER)?.trim();
+        let seconds = text.parse::<u64>().ok().or_else(|| {
+            let when = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+            let sent = OffsetDateTime::parse(self.text(&DATE)?, &Rfc2822).ok()?;
+            u64::try_from((when - sent).whole_seconds()).ok()
+        })?;
+        Some(Duration::from_secs(seconds.min(MOST)))
+    }
+
+    fn text(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
@@ -86,5 +113,27 @@ impl fmt::Debug for Answer {
             .field("headers", &self.headers.len())
             .field("body_bytes", &self.body.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_comes_in_two_forms_and_has_a_limit() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let headers = pairs.iter().map(|(name, v)| (HeaderName::from_static(name), v.parse().unwrap()));
+            let answer =
+                Answer { status: StatusCode::OK, headers: headers.collect(), body: Zeroizing::default() };
+            answer.retry_after().map(|d| d.as_secs())
+        };
+        assert_eq!(of(&[("retry-after", "30")]), Some(30));
+        assert_eq!(of(&[("retry-after", "999999")]), Some(3_600));
+        assert_eq!(of(&[("retry-after", "-1")]), None);
+        let dates =
+            [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
+        assert_eq!(of(&dates), Some(120));
+        assert_eq!(of(&[]), None);
     }
 }

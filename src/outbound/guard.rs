@@ -50,8 +50,7 @@ impl Guard {
     /// Judges all that can be judged without a lookup. The HTTP client does not ask the resolver about
     /// literal addresses, so this must run before every request.
     pub(super) fn check_literal(&self, url: &Url) -> Result<(), Refused> {
-        let strict = matches!(self, Self::Strict(_));
-        if url.scheme() != "https" && (strict || url.scheme() != "http") {
+        if url.scheme() != "https" && !self.permits_http(url) {
             return Err(Refused::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -62,6 +61,19 @@ impl Guard {
             Host::Ipv6(address) => self.check_address("", IpAddr::V6(address)),
             Host::Domain(name) => self.check_name(name),
         }
+    }
+
+    fn permits_http(&self, url: &Url) -> bool {
+        url.scheme() == "http"
+            && match self {
+                Self::Open => true,
+                Self::Strict(policy) => url.host().is_some_and(|host| policy.permits_http(&host)),
+            }
+    }
+
+    /// Whether this guard lets nothing through but https.
+    pub(super) fn is_https_only(&self) -> bool {
+        matches!(self, Self::Strict(policy) if !policy.knows_http())
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refused> {

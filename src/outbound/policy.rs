@@ -2,10 +2,12 @@
 //!
 //! The rule it guards: an entry opens private addresses only. Loopback opens only by an entry that names
 //! loopback itself (tests, development), and metadata, link-local, multicast and reserved addresses by none.
+//! Plain http is for webhooks alone, and never for a public host that no entry names.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use url::Host;
 
 use super::address::{AddressClass, classify};
 
@@ -14,6 +16,10 @@ use super::address::{AddressClass, classify};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     pub allow: Vec<AllowEntry>,
+    /// Whether what an entry names may be reached over plain http too.
+    pub http: bool,
+    /// Whether this machine may be reached without an entry, over plain http too: for a first try.
+    pub loopback: bool,
 }
 
 /// One entry of the list.
@@ -38,7 +44,27 @@ impl Policy {
     /// Reads hosts, addresses and CIDRs separated by commas. Empty entries are skipped.
     pub fn parse(list: &str) -> Result<Self, PolicyError> {
         let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        Ok(Self { allow: entries.map(AllowEntry::parse).collect::<Result<_, _>>()? })
+        Ok(Self { allow: entries.map(AllowEntry::parse).collect::<Result<_, _>>()?, ..Self::default() })
+    }
+
+    /// Whether any request may go over plain http.
+    pub(super) fn knows_http(&self) -> bool {
+        self.http || self.loopback
+    }
+
+    /// Whether a request to this host may go over plain http.
+    pub(super) fn permits_http(&self, host: &Host<&str>) -> bool {
+        let (named, loopback) = match host {
+            Host::Domain(name) => (self.lists(name), is_local_name(name)),
+            Host::Ipv4(address) => self.of_literal(IpAddr::V4(*address)),
+            Host::Ipv6(address) => self.of_literal(IpAddr::V6(*address)),
+        };
+        (self.http && named) || (self.loopback && loopback)
+    }
+
+    fn of_literal(&self, address: IpAddr) -> (bool, bool) {
+        let address = address.to_canonical();
+        (self.nets().any(|net| net.contains(&address)), classify(address) == AddressClass::Loopback)
     }
 
     /// Whether `address`, reached by the host `name`, may be connected to; if not, what it is.
@@ -49,7 +75,8 @@ impl Policy {
             AddressClass::Public => true,
             AddressClass::Private => self.lists(name) || self.nets().any(|net| net.contains(&address)),
             AddressClass::Loopback => {
-                (is_local_name(name) && self.lists(name))
+                (self.loopback && is_this_machine(name))
+                    || (is_local_name(name) && self.lists(name))
                     || self.nets().any(|net| is_loopback(net) && net.contains(&address))
             }
             _ => false,
@@ -59,7 +86,7 @@ impl Policy {
 
     /// Whether a name that means this machine may be looked up at all.
     pub(super) fn permits_local(&self, name: &str) -> bool {
-        self.lists(name) || self.nets().any(is_loopback)
+        self.loopback || self.lists(name) || self.nets().any(is_loopback)
     }
 
     fn lists(&self, name: &str) -> bool {
@@ -122,6 +149,13 @@ fn is_host_name(name: &str) -> bool {
 pub(super) fn is_local_name(name: &str) -> bool {
     matches!(name, "localhost" | "localhost.localdomain" | "ip6-localhost" | "ip6-loopback")
         || name.ends_with(".localhost")
+}
+
+/// Whether a host was written so that it can mean nothing but this machine: a local name, or an address (which
+/// is judged by itself, also where the guard leaves it out).
+fn is_this_machine(name: &str) -> bool {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.is_empty() || is_local_name(name) || bare.parse::<IpAddr>().is_ok()
 }
 
 /// Names under which clouds serve a machine's own credentials.

@@ -50,8 +50,8 @@ impl OutboundError {
     }
 
     /// The answer began and did not end in time.
-    pub(super) fn too_slow(status: StatusCode) -> Self {
-        Self::Interrupted { status, detail: "the answer did not end in time".to_owned() }
+    pub(super) fn too_slow(status: StatusCode, arrived: Arrived) -> Self {
+        Self::Interrupted { status, detail: "the answer did not end in time".to_owned(), arrived }
     }
 
     fn while_connecting(error: &reqwest::Error, detail: String) -> Self {

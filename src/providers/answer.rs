@@ -13,7 +13,7 @@ use crate::{
     outbound::{ANSWER_LIMIT, Answer, OutboundError},
 };
 use async_trait::async_trait;
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::StatusCode;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse, basic::BasicTokenResponse};
 use serde_json::{Map, Value};
 use std::{pin::Pin, time::Duration};
@@ -118,7 +118,7 @@ pub(super) fn normalize(answer: &Answer) -> Result<HttpResponse, WireError> {
     match read_object(&answer.body).filter(is_error) {
         Some(error) if may_tell => response(400, &error),
         _ if status.is_success() => Err(WireError::Unreadable),
-        _ => Err(WireError::Status { status, retry_after: retry_after(&answer.headers) }),
+        _ => Err(WireError::Status { status, retry_after: answer.retry_after() }),
     }
 }
 
@@ -219,19 +219,6 @@ fn whole_seconds(value: &Value) -> Option<u64> {
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
     (1.0..=TEN_YEARS).contains(&seconds).then_some(seconds as u64)
-}
-
-/// `Retry-After` in both forms (RFC 9110 section 10.2.3), one hour at most.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    const MOST: u64 = 3_600;
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = text.parse::<u64>().ok().or_else(|| {
-        let when = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok()?;
-        let sent = headers.get(http::header::DATE)?.to_str().ok()?;
-        let sent = time::OffsetDateTime::parse(sent, &time::format_description::well_known::Rfc2822).ok()?;
-        u64::try_from((when - sent).whole_seconds()).ok()
-    })?;
-    Some(Duration::from_secs(seconds.min(MOST)))
 }
 
 #[cfg(test)]

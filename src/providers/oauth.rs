@@ -2,7 +2,7 @@
 
 use super::{
     Endpoints, ExchangeError, Instance, KeepAnswer, RenewError, RevokeError, Trouble,
-    answer::{self, KeepNothing, Part, Wire, WireError, granted_in, read_object, retry_after},
+    answer::{self, KeepNothing, Part, Wire, WireError, granted_in, read_object},
 };
 use crate::{
     domain::{BaseUrl, OAuthApplication, Scopes, Secret},
@@ -148,7 +148,7 @@ pub(super) async fn revoke(
     }
     Err(RevokeError::Unavailable {
         message: format!("{host} answered {}.", answer.status.as_u16()),
-        retry_after: retry_after(&answer.headers),
+        retry_after: answer.retry_after(),
     })
 }
 

@@ -5,10 +5,10 @@
 
 use crate::domain::RenewalId;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
 };
 
 /// So many answers may be on their way at once from one instance.
@@ -31,8 +31,8 @@ impl Spool {
 
     /// Sets room aside, where some was used or none was yet.
     pub fn set_room_aside(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        fs::create_dir_all(&self.reserve)?;
+        make_private(&self.folder)?;
+        make_private(&self.reserve)?;
         for nth in 0..RESERVED {
             match private().create_new(true).open(self.room(nth)) {
                 Ok(mut file) => {
@@ -52,7 +52,7 @@ impl Spool {
 
     /// Writes a sealed answer and waits until it is on the disk, the folder's entry included.
     pub(super) fn keep(&self, attempt: RenewalId, sealed: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        make_private(&self.folder)?;
         let unfinished = self.folder.join(format!("{attempt}.part"));
         // Whoever renames a piece of room has it.
         let _ = (0..RESERVED).find(|nth| fs::rename(self.room(*nth), &unfinished).is_ok());
@@ -95,6 +95,10 @@ impl Spool {
             _ => Ok(()),
         }
     }
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn private() -> OpenOptions {

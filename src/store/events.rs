@@ -87,7 +87,7 @@ pub(super) fn turn(was: &Connection, next: &Connection, at: OffsetDateTime, acto
 }
 
 #[derive(sqlx::FromRow)]
-struct EventRow {
+pub(super) struct EventRow {
     seq: i64,
     event_id: String,
     at: i64,

@@ -1,8 +1,9 @@
 //! Everything that is kept: one concrete `Store` on SQLite and PostgreSQL, one SQL text for both.
 //!
 //! Plaintext of a credential leaves it only as a `Secret`, through `credentials.rs`, `authorizations.rs`
-//! and `revocations.rs`. No transaction is open across a call to a provider. Every change of a connection
-//! or an API key writes its event in the same transaction: the log is the change feed.
+//! and `revocations.rs`; a signing secret through `endpoint_health.rs`. No transaction is open across a call
+//! to a provider. Every change of a connection or an API key writes its event in the same transaction: the
+//! log is the change feed.
 
 mod api_keys;
 mod authorizations;
@@ -11,11 +12,15 @@ mod connection_changes;
 mod connections;
 mod credentials;
 mod db;
+mod deliveries;
+mod delivery_log;
+mod endpoint_health;
 mod events;
 mod expiry;
 mod leases;
 mod migrate;
 mod operators;
+mod outbox;
 mod outcomes;
 mod postgres;
 mod renewals;
@@ -26,6 +31,7 @@ mod usage;
 mod usage_days;
 mod vault_canary;
 mod wake;
+mod webhook_endpoints;
 
 pub use api_keys::{ApiKey, NewApiKey};
 pub use authorizations::{Authorization, NewAuthorization};
@@ -33,14 +39,19 @@ pub use breakers::{Fault, OpenBreaker};
 pub use connection_changes::{ConnectionEdit, RenewalChoice};
 pub use connections::ConnectionFilter;
 pub use credentials::{Held, NextCredential};
+pub use deliveries::{AttemptEnd, Attempted, TakenDelivery};
+pub use delivery_log::{DeliveryRecord, DeliveryState};
+pub use endpoint_health::WebhookTarget;
 pub use events::{LoggedEvent, Watcher};
 pub use expiry::{Enders, Ending};
 pub use operators::Operator;
+pub use outbox::{Audience, NewDelivery};
 pub use outcomes::{RenewalFailure, Renewed};
 pub use renewals::{RenewalCause, RenewalOutcome, RenewalRecord, UnfinishedRenewal};
 pub use revocations::{GivenUp, OwedRevocation, TokenHint};
 pub use usage::UsageCount;
 pub use usage_days::UsageDay;
+pub use webhook_endpoints::{EndpointStatus, NewWebhookEndpoint, WebhookEndpoint};
 
 use crate::vault::{Keyring, VaultError};
 use db::{Db, on};

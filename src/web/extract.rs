@@ -3,7 +3,7 @@
 use super::error::Problem;
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
     http::{StatusCode, header::CONTENT_TYPE, request::Parts},
 };
 use serde::{
@@ -32,6 +32,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| wrong(&e, &body))?;
         reader.end().map_err(|_| not_json("There is something after the JSON value."))?;
         Ok(Self(value))
+    }
+}
+
+/// A body that may be left out: then nothing says that it is JSON either.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if !request.headers().contains_key(CONTENT_TYPE) {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 
@@ -162,6 +174,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
         let segment = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         match segment {
             Ok(axum::extract::Path(text)) if !text.contains('\0') => Ok(Self(text)),
+            _ => Err(Problem::not_found()),
+        }
+    }
+}
+
+/// Two segments of the path, decoded.
+pub struct TwoSegments(pub String, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoSegments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let segments = axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await;
+        match segments {
+            Ok(axum::extract::Path((one, two))) if !one.contains('\0') && !two.contains('\0') => {
+                Ok(Self(one, two))
+            }
             _ => Err(Problem::not_found()),
         }
     }

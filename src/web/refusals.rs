@@ -6,6 +6,7 @@ use crate::{
     domain::{Action, Standing},
     handout::HandoutError,
     health::CheckError,
+    notify::EndpointError,
     providers::{InspectError, UnknownInstance},
     renewal::RenewalError,
     store::StoreError,
@@ -138,6 +139,19 @@ impl From<CheckError> for Problem {
             }
             CheckError::Inspect(e) => e.into(),
             CheckError::Store(e) => Self::of_store(&e),
+        }
+    }
+}
+
+impl From<EndpointError> for Problem {
+    fn from(error: EndpointError) -> Self {
+        let url = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string());
+        match &error {
+            EndpointError::Url(reason) if reason.is_forbidden() => url("webhook_url_forbidden"),
+            EndpointError::Url(_) => url("webhook_url_invalid"),
+            EndpointError::Kinds(reason) => Self::field("events", reason.to_string()),
+            EndpointError::Field { field, message } => Self::field(*field, *message),
+            EndpointError::Store(error) => Self::of_store(error),
         }
     }
 }

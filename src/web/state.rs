@@ -6,6 +6,7 @@ use crate::{
     domain::{Clock, Connection, Standing, UseCases},
     handout::{Handout, Memory},
     health::Health,
+    notify::WebhookEndpoints,
     providers::{Instances, Provider},
     renewal::Renewals,
     store::Store,
@@ -34,6 +35,7 @@ pub struct Parts {
     pub health: Health,
     pub renewals: Renewals,
     pub memory: Memory,
+    pub webhook_endpoints: WebhookEndpoints,
     /// When warnings start before the end of what nobody renews.
     pub warn_before: Duration,
     /// Cancelled when requests should go elsewhere. They are answered until the stop.

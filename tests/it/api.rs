@@ -24,7 +24,7 @@ const fn route(method: &'static str, path: &'static str, scope: &'static str, bo
 const READ: &str = "connections:read";
 const WRITE: &str = "connections:write";
 
-const ROUTES: [Route; 18] = [
+const ROUTES: [Route; 25] = [
     route("GET", "/api/v1/integrations", READ, ""),
     route("GET", "/api/v1/use-cases", READ, ""),
     route("POST", "/api/v1/tokens/inspect", WRITE, r#"{"integration":"none","token":"glpat-x"}"#),
@@ -43,6 +43,13 @@ const ROUTES: [Route; 18] = [
     route("GET", "/api/v1/api-keys", "admin", ""),
     route("POST", "/api/v1/api-keys", "admin", r#"{"name":"ci","scopes":["proxy"]}"#),
     route("DELETE", "/api/v1/api-keys/{id}", "admin", ""),
+    route("GET", "/api/v1/webhook-endpoints", "admin", ""),
+    route("POST", "/api/v1/webhook-endpoints", "admin", r#"{"url":"https://example.com/hooks"}"#),
+    route("DELETE", "/api/v1/webhook-endpoints/{id}", "admin", ""),
+    route("POST", "/api/v1/webhook-endpoints/{id}/rotate-secret", "admin", ""),
+    route("POST", "/api/v1/webhook-endpoints/{id}/test", "admin", ""),
+    route("GET", "/api/v1/webhook-endpoints/{id}/deliveries", "admin", ""),
+    route("POST", "/api/v1/webhook-endpoints/{id}/deliveries/{delivery}/redeliver", "admin", ""),
 ];
 
 impl Route {

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 /// The calls of the contract.
-const CONTRACT: [&str; 27] = [
+const CONTRACT: [&str; 31] = [
     "GET /api/v1/integrations",
     "GET /api/v1/use-cases",
     "POST /api/v1/tokens/inspect",
@@ -27,6 +27,10 @@ const CONTRACT: [&str; 27] = [
     "GET /api/v1/webhook-endpoints",
     "POST /api/v1/webhook-endpoints",
     "DELETE /api/v1/webhook-endpoints/{id}",
+    "POST /api/v1/webhook-endpoints/{id}/rotate-secret",
+    "POST /api/v1/webhook-endpoints/{id}/test",
+    "GET /api/v1/webhook-endpoints/{id}/deliveries",
+    "POST /api/v1/webhook-endpoints/{id}/deliveries/{delivery}/redeliver",
     "GET /api/v1/api-keys",
     "POST /api/v1/api-keys",
     "DELETE /api/v1/api-keys/{id}",

@@ -3,12 +3,16 @@
 use crate::support::{
     app::{On, PASSWORD, TestApp},
     process::Process,
+    receiver::Receiver,
     request::{Http, Reply},
+    smtp::{Pki, SmtpServer},
 };
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use gitlab_sim::{Endpoint, Fault};
 use serde_json::json;
 use std::{collections::BTreeMap, fs};
+
+const MAIL_PASSWORD: &str = "canary-of-the-mail-server-0123456789";
 
 /// Everything that came out, by where it came out.
 #[derive(Default)]
@@ -86,6 +90,15 @@ async fn rotated_by_itself(app: &TestApp, program: &Http, outputs: &mut Outputs)
     app.sim().fault(Endpoint::RotateProjectToken, Fault::Truncate);
     outputs.page("rotation in doubt", &renew().await.expect(409));
     vec![narrow, old, held["access_token"].as_str().unwrap().to_owned()]
+}
+
+/// Makes a webhook endpoint, and renews its secret: both secrets.
+async fn told_by_webhook(to: &Receiver, program: &Http) -> [String; 2] {
+    let endpoints = "/api/v1/webhook-endpoints";
+    let endpoint = program.post_json(endpoints, json!({"url": to.url})).await.expect(201).json();
+    let rotate = format!("{endpoints}/{}/rotate-secret", endpoint["id"].as_str().unwrap());
+    let rotated = program.post_json(&rotate, json!({})).await.expect(200).json();
+    [endpoint, rotated].map(|made| made["secret"].as_str().unwrap().to_owned())
 }
 
 /// Goes through a whole story and keeps what came out and what was secret.
@@ -176,6 +189,7 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     for path in [
         "events",
         "api-keys",
+        "webhook-endpoints",
         "integrations",
         "use-cases",
         "connections/acme/renewals",
@@ -192,13 +206,30 @@ async fn no_secret_gets_out_anywhere() {
     let mut app = TestApp::start(On::Sqlite).await;
     let program = app.program(&["admin"]).await;
     app.stop().await;
-    let metrics = format!("127.0.0.1:{}", crate::support::app::free_port());
-    let settings = [("MOORING_LOG", "trace"), ("MOORING_METRICS_LISTEN", metrics.as_str())];
+    let (pki, metrics) = (Pki::new(), format!("127.0.0.1:{}", crate::support::app::free_port()));
+    let user = ["--user", "mooring", "--password", MAIL_PASSWORD];
+    let mut mail_server = SmtpServer::start(Some(&pki), &[&["--tls", "start"], &user[..]].concat()).await;
+    let smtp = format!("smtps://mooring:{MAIL_PASSWORD}@localhost:{}", mail_server.port);
+    let settings = [
+        ("MOORING_LOG", "trace"),
+        ("MOORING_METRICS_LISTEN", metrics.as_str()),
+        ("MOORING_SMTP_URL", smtp.as_str()),
+        ("MOORING_MAIL_FROM", "mooring@example.com"),
+        ("MOORING_MAIL_TO", "ops@example.com"),
+        ("MOORING_CA_FILE", &*pki.ca_file().display().to_string()),
+    ];
     let process = Process::start(&app, &settings).await;
     let mut outputs = Outputs::default();
 
     let site = app.http.clone();
-    let mut secrets = story(&app, &site, &program, &mut outputs).await;
+    let receiver = Receiver::start().await;
+    let mut secrets = vec![MAIL_PASSWORD.to_owned()];
+    secrets.extend(told_by_webhook(&receiver, &program).await);
+    secrets.extend(story(&app, &site, &program, &mut outputs).await);
+    outputs.add("mail", mail_server.mail().await.to_string().as_bytes());
+    for notice in receiver.wait_for(10).await {
+        outputs.add("webhooks", format!("{:?} {}", notice.headers, notice.body).as_bytes());
+    }
     outputs.page("metrics", &Http::new(&format!("http://{metrics}")).get("/metrics").await.expect(200));
     secrets.push(program.key().expect("a program has a key").to_owned());
     secrets.extend(site.secrets_in_cookies());
@@ -223,7 +254,7 @@ async fn no_secret_gets_out_anywhere() {
 
     secrets.sort();
     secrets.dedup();
-    assert!(secrets.len() >= 13 && secrets.iter().all(|s| s.len() >= 20), "{} secrets", secrets.len());
+    assert!(secrets.len() >= 16 && secrets.iter().all(|s| s.len() >= 20), "{} secrets", secrets.len());
     assert!(outputs.size() > 500_000, "{} bytes were looked at", outputs.size());
     for secret in &secrets {
         for (n, form) in forms(secret).iter().enumerate() {

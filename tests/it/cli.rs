@@ -350,7 +350,7 @@ async fn a_first_start_makes_private_files_and_prints_the_setup_link() {
     let files: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.contains(&data.join("mooring.db")) && files.contains(&data.join("encryption.key")));
     for file in &files {
-        assert_eq!(mode(file), 0o600, "{}", file.display());
+        assert_eq!(mode(file), if file.is_dir() { 0o700 } else { 0o600 }, "{}", file.display());
     }
     let key = fs::read_to_string(data.join("encryption.key")).unwrap();
     assert_eq!(BASE64_STANDARD.decode(key.trim()).expect("base64").len(), 32);

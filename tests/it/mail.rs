@@ -1,16 +1,16 @@
 //! Notices by mail, to a real mail server.
 
 use crate::support::{
-    app::{On, TestApp},
+    app::{On, TestApp, on_both},
     smtp::{Pki, SmtpServer, mails},
 };
 use mooring::{
     config::Config,
     domain::Clock,
-    notify::{MailError, Mailer, MailerOptions, Notice, NoticeConnection, NoticeData, goes_by_mail},
+    notify::{Kinds, MailError, Mailer, MailerOptions, Notice, NoticeConnection, NoticeData},
     outbound::{ConnectReason, TlsReason},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::TcpListener;
 use time::{OffsetDateTime, macros::datetime};
 
@@ -105,7 +105,7 @@ async fn a_mail_goes_over_starttls_with_a_password() {
     let said = server.stop().await;
     let mail = mails(&said)[0];
     assert_eq!(mail["sender"], "mooring@example.com");
-    assert_eq!(mail["receivers"], serde_json::json!(["ops@example.com", "dev@example.com"]));
+    assert_eq!(mail["receivers"], json!(["ops@example.com", "dev@example.com"]));
     assert_eq!((&mail["encrypted"], &mail["signed_in"]), (&Value::Bool(true), &Value::Bool(true)));
     assert!(said.iter().filter(|one| one["event"] == "sign_in").all(|one| one["encrypted"] == true));
 }
@@ -154,7 +154,9 @@ async fn a_mail_says_what_happened_and_what_to_press() {
 async fn many_notices_are_one_mail() {
     let mut notices: Vec<_> =
         (0..40).map(|nth| notice("connection.expiring", connection(&format!("acme-{nth}")))).collect();
-    notices.insert(0, notice("connection.recovered", connection("well")));
+    let mut well = notice("integration.recovered", connection("well"));
+    well.data.connection = None;
+    notices.insert(0, well);
     let mail = sent(&notices).await;
     assert_eq!(mail["headers"]["subject"], "Mooring: 40 connections need you");
     let same = [revoked(), revoked()];
@@ -177,7 +179,6 @@ async fn each_kind_has_its_subject() {
     let told = [
         (notice("connection.expiring", connection("a")), "Mooring: a needs you: its token ends in 7 days"),
         (notice("connection.expired", connection("a")), "Mooring: a needs you: its token has expired"),
-        (notice("connection.recovered", connection("a")), "Mooring: a works again"),
         (gone, "Mooring: a token of a disconnected connection could not be revoked"),
         (integration, "Mooring: the integration gitlab is failing"),
         (endpoint, "Mooring: a webhook endpoint was switched off"),
@@ -185,7 +186,7 @@ async fn each_kind_has_its_subject() {
     let server = SmtpServer::start(None, &[]).await;
     let mailer = to_ops(&format!("smtp://localhost:{}", server.port), None);
     for (notice, _) in &told {
-        assert!(goes_by_mail(&notice.kind), "{}", notice.kind);
+        assert!(Kinds::by_mail().include(&notice.kind), "{}", notice.kind);
         mailer.send(std::slice::from_ref(notice)).await.unwrap();
     }
     mailer.send(&[]).await.unwrap();
@@ -193,13 +194,17 @@ async fn each_kind_has_its_subject() {
     let subjects: Vec<_> = mails(&said).iter().map(|mail| mail["headers"]["subject"].clone()).collect();
     assert_eq!(subjects, told.map(|(_, subject)| subject));
     let plain = |nth: usize| text(mails(&said)[nth], "text/plain");
-    assert!(plain(5).contains("It answered 410."));
+    assert!(plain(4).contains("It answered 410."));
     assert!(plain(0).contains("Rotate token: https://mooring.example/connections/0199/rotate"));
-    assert!(plain(2).contains("Open the connection: https://mooring.example/connections/0199"));
-    assert!(!plain(2).contains("/rotate"), "there is nothing to press");
-    for kind in ["connection.degraded", "connection.renewed", "connection.checked", "operator.signed_in", "x"]
-    {
-        assert!(!goes_by_mail(kind), "{kind}");
+    for kind in [
+        "connection.degraded",
+        "connection.recovered",
+        "connection.renewed",
+        "connection.checked",
+        "operator.signed_in",
+        "x",
+    ] {
+        assert!(!Kinds::by_mail().include(kind), "{kind}");
     }
 }
 
@@ -211,7 +216,7 @@ async fn no_name_writes_a_header_or_a_link() {
     evil.action_url = Some("https://mooring.example.evil.example/x".into());
     evil.url = "javascript:alert(1)".into();
     let mail = sent(&[notice("connection.action_required", evil)]).await;
-    assert_eq!(mail["receivers"], serde_json::json!(["ops@example.com"]));
+    assert_eq!(mail["receivers"], json!(["ops@example.com"]));
     let headers = mail["headers"].as_object().unwrap();
     let mut names: Vec<_> = headers.keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -269,7 +274,7 @@ async fn one_wrong_address_does_not_keep_the_mail_from_the_others() {
     let said = server.stop().await;
     let mails = mails(&said);
     assert_eq!(mails.len(), 1);
-    assert_eq!(mails[0]["receivers"], serde_json::json!(["ops@example.com"]));
+    assert_eq!(mails[0]["receivers"], json!(["ops@example.com"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,21 +336,30 @@ fn a_url_that_cannot_be_used_is_a_problem_of_the_settings() {
     assert_eq!(problems, [told]);
 }
 
-/// From the settings to the server: the CA file of the whole server counts for mail as well.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_settings_make_a_mailer() {
+// From the settings and the event to the server: the CA file of the whole server counts for mail as well.
+on_both!(a_revoked_token_reaches_its_owner_by_mail, async |on: On| {
     let pki = Pki::new();
-    let server = SmtpServer::start(Some(&pki), &[&["--tls", "start"], &ASKS_FOR_PASSWORD[..]].concat()).await;
+    let mut server =
+        SmtpServer::start(Some(&pki), &[&["--tls", "start"], &ASKS_FOR_PASSWORD[..]].concat()).await;
     let settings = [
         ("MOORING_SMTP_URL", &*format!("smtps://{SIGN_IN}@localhost:{}", server.port)),
         ("MOORING_MAIL_FROM", "mooring@example.com"),
         ("MOORING_MAIL_TO", "ops@example.com, dev@example.com"),
         ("MOORING_CA_FILE", &*pki.ca_file().display().to_string()),
     ];
-    let app = TestApp::start_with(On::Sqlite, gitlab_sim::Options::default(), &settings).await;
-    app.app().mailer.as_ref().expect("there is one").send(&[revoked()]).await.unwrap();
-    let said = server.stop().await;
-    assert_eq!(mails(&said)[0]["receivers"], serde_json::json!(["ops@example.com", "dev@example.com"]));
-    let site = text(mails(&said)[0], "text/plain").contains(&format!("All connections: {}/", app.site()));
-    assert!(site, "{said:?}");
-}
+    let app = TestApp::start_with(on, gitlab_sim::Options::default(), &settings).await;
+    let admin = app.program(&["admin"]).await;
+    let minted = app.sim().mint_project(app.world.project, &["api"], 40, None);
+    let new = json!({"name": "acme-review", "integration": "gitlab", "token": minted.token});
+    let connection = admin.post_json("/api/v1/connections", new).await.expect(201).json();
+    app.sim().revoke(&minted.token);
+    admin.post_json("/api/v1/connections/acme-review/check", json!({})).await.expect(200);
+    let mail = server.mail().await;
+    assert_eq!(mail["receivers"], json!(["ops@example.com", "dev@example.com"]));
+    let subject = mail["headers"]["subject"].as_str().unwrap();
+    assert!(subject.starts_with("Mooring: acme-review needs you: "), "{subject}");
+    let (told, id) = (text(&mail, "text/plain"), connection["id"].as_str().unwrap());
+    assert!(told.contains(&format!("Rotate token: {}/connections/{id}/rotate", app.site())), "{told}");
+    assert!(told.contains(&format!("All connections: {}/", app.site())), "{told}");
+    assert_eq!(mails(&server.stop().await).len(), 0, "one notice, one mail");
+});

@@ -108,6 +108,8 @@ on_both!(the_worker_renews_ahead_of_the_end, async |on: On| {
 
 on_both!(a_warm_hand_out_needs_no_database, async |on: On| {
     let (app, program) = connected(on).await;
+    // The feed tells of our own changes as well, once.
+    app.app().feed.try_once().await.unwrap();
     let warm = program.get(TOKEN).await.expect(200).json();
     app.app().state.store.close().await;
     for _ in 0..3 {

@@ -5,6 +5,7 @@ mod connections;
 mod credentials;
 mod events;
 mod expiry;
+mod notices;
 mod opening;
 mod people;
 mod renewals;

@@ -177,3 +177,31 @@ async fn a_lookup_that_hangs_is_told_as_dns() {
     let error = outbound.send(get("http://gitlab.example/")).await.unwrap_err();
     assert_eq!((error.step(), error.was_sent()), ("dns", Sent::No), "{error:?}");
 }
+
+#[test]
+fn plain_http_is_for_what_the_operator_names() {
+    let guard = strict(Policy { http: true, ..policy("hooks.corp,10.0.0.0/8") });
+    for raw in ["http://hooks.corp/in", "http://10.1.2.3:8080", "https://example.com"] {
+        assert_eq!(guard.check_literal(&url(raw)), Ok(()), "{raw}");
+    }
+    for raw in ["http://example.com", "http://a.hooks.corp", "http://192.168.0.1", "http://localhost"] {
+        assert_eq!(guard.check_literal(&url(raw)), Err(Refused::Scheme), "{raw}");
+    }
+    let without = strict(policy("hooks.corp,10.0.0.0/8"));
+    assert_eq!(without.check_literal(&url("http://hooks.corp/in")), Err(Refused::Scheme));
+}
+
+#[tokio::test]
+async fn this_machine_can_be_open_and_nothing_else_with_it() {
+    let guard = strict(Policy { loopback: true, ..Policy::default() });
+    for raw in ["http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000", "https://127.0.0.1"] {
+        assert_eq!(guard.check_literal(&url(raw)), Ok(()), "{raw}");
+    }
+    for raw in ["http://10.0.0.1", "http://example.com", "http://0.0.0.0", "http://169.254.169.254"] {
+        assert_eq!(guard.check_literal(&url(raw)), Err(Refused::Scheme), "{raw}");
+    }
+    let script = Script::always(&["127.0.0.1"]);
+    assert!(resolve(&resolver(guard.clone(), &script), "localhost").await.is_ok());
+    let found = resolve(&resolver(guard, &script), "rebound.example.com").await;
+    assert_eq!(found, Err(Refused::Address(AddressClass::Loopback)), "a foreign name may not lead here");
+}

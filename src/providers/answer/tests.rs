@@ -5,6 +5,7 @@ use crate::{
     domain::BaseUrl,
     outbound::{CaBundle, Options, Outbound},
 };
+use http::HeaderMap;
 use oauth2::{AccessToken, TokenResponse};
 use std::{
     io::{Read, Write},
@@ -200,16 +201,4 @@ fn a_status_is_not_lost() {
     }
     let refused = normalize(&answer(401, br#"{"error":"invalid_client"}"#, &[])).unwrap();
     assert_eq!(refused.status(), 400, "the crate reads an error answer at any status but 200");
-}
-
-#[test]
-fn retry_after_comes_in_two_forms_and_has_a_limit() {
-    let of =
-        |pairs: &[(&'static str, &str)]| retry_after(&answer(503, b"", pairs).headers).map(|d| d.as_secs());
-    assert_eq!(of(&[("retry-after", "30")]), Some(30));
-    assert_eq!(of(&[("retry-after", "999999")]), Some(3_600));
-    assert_eq!(of(&[("retry-after", "-1")]), None);
-    let dates = [("date", "Sat, 21 Nov 2026 10:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 10:02:00 GMT")];
-    assert_eq!(of(&dates), Some(120));
-    assert_eq!(of(&[]), None);
 }

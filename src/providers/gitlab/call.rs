@@ -3,7 +3,7 @@
 use crate::{
     domain::Secret,
     outbound::{ANSWER_LIMIT, Answer, LIST_LIMIT, OutboundError},
-    providers::{InspectError, Instance, answer::retry_after},
+    providers::{InspectError, Instance},
 };
 use http::{
     HeaderValue, Method, StatusCode,
@@ -109,7 +109,7 @@ impl Call<'_> {
         let told = body.as_ref().map(words).unwrap_or_default();
         match (answer.status, body.is_some()) {
             (StatusCode::TOO_MANY_REQUESTS, _) => {
-                InspectError::RateLimited { retry_after: retry_after(&answer.headers) }
+                InspectError::RateLimited { retry_after: answer.retry_after() }
             }
             (StatusCode::UNAUTHORIZED, true) => self.unauthorized(&told),
             (StatusCode::FORBIDDEN, true) if told.starts_with("403 Forbidden - ") => self.blocked(&told),

@@ -4,10 +4,7 @@
 //! Only a JSON body is GitLab's own word. A proxy or a sign-in page in front of it says nothing of the token.
 
 use super::call::Call;
-use crate::providers::{
-    RevokeError,
-    answer::{read_object, retry_after},
-};
+use crate::providers::{RevokeError, answer::read_object};
 use http::{Method, StatusCode};
 
 /// A token that is dead already is what was asked for.
@@ -32,7 +29,7 @@ pub(super) async fn revoke(call: &Call<'_>) -> Result<(), RevokeError> {
         }
         (status, _) => Err(RevokeError::Unavailable {
             message: format!("{host} answered {}.", status.as_u16()),
-            retry_after: retry_after(&answer.headers),
+            retry_after: answer.retry_after(),
         }),
     }
 }

@@ -3,11 +3,14 @@
 mod api_keys;
 mod catalog;
 mod connections;
+mod deliveries;
 mod events;
 mod page;
 mod renewals;
 mod tokens;
 mod view;
+mod webhook_endpoints;
+mod webhook_view;
 
 use super::{
     error::{Details, Problem},
@@ -45,6 +48,15 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(events::list_events))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::revoke_api_key))
+        .routes(routes!(
+            webhook_endpoints::list_webhook_endpoints,
+            webhook_endpoints::create_webhook_endpoint
+        ))
+        .routes(routes!(webhook_endpoints::delete_webhook_endpoint))
+        .routes(routes!(webhook_endpoints::rotate_webhook_secret))
+        .routes(routes!(webhook_endpoints::test_webhook_endpoint))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::redeliver))
 }
 
 /// The OpenAPI 3.1 document.
@@ -64,7 +76,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     tags(
         (name = "connections", description = "Connections to GitLab, and their tokens"),
         (name = "catalog", description = "What can be connected, and for what"),
-        (name = "administration", description = "API keys and the audit log")
+        (name = "administration", description = "API keys, webhook endpoints and the audit log")
     )
 )]
 struct Document;

@@ -3,10 +3,11 @@
 use super::{Subject, ensure};
 use gitlab_sim::Fault;
 
-/// One answer, and the class that it belongs to.
+/// One answer, how often it comes, and the class that it belongs to.
 pub(super) struct Kind {
     pub(super) name: String,
     fault: Fault,
+    times: u8,
     class: Class,
 }
 
@@ -16,13 +17,13 @@ type Class = (&'static str, &'static str);
 const REJECTED: Class = ("rejected", "grant_revoked");
 const MISCONFIGURED: Class = ("misconfigured", "integration_misconfigured");
 const ELSEWHERE: Class = ("unavailable", "provider_error");
+/// Whoever answered may have passed the request on before.
+const BROKEN: Class = ("uncertain", "provider_error");
 const PATIENCE: Class = ("unavailable", "rate_limited");
-const UNCERTAIN: Class = ("uncertain", "renewal_answer_lost");
 
 impl Kind {
     pub(super) async fn check(&self, subject: &Subject<'_>) -> Result<(), String> {
-        // What leaves the outcome open is asked once more at once, so it must be answered badly twice.
-        for _ in 0..if self.class == UNCERTAIN { 2 } else { 1 } {
+        for _ in 0..self.times {
             subject.bench.fault(self.fault.clone());
         }
         let status = subject.renew().await;
@@ -52,7 +53,12 @@ pub(super) fn kinds() -> Vec<Kind> {
 }
 
 fn kind(class: Class, name: impl Into<String>, fault: Fault) -> Kind {
-    Kind { name: name.into(), fault, class }
+    Kind { name: name.into(), fault, times: 1, class }
+}
+
+/// Where nothing was understood the provider is asked once more at once, so it answers badly twice.
+fn twice(name: impl Into<String>, fault: Fault) -> Kind {
+    Kind { times: 2, ..kind(BROKEN, name, fault) }
 }
 
 /// A success that says nothing.
@@ -91,13 +97,13 @@ fn successes() -> Vec<Kind> {
     ];
     let named = bodies
         .into_iter()
-        .map(|(name, body)| kind(UNCERTAIN, format!("200 with {name}"), Fault::Json { status: 200, body }));
+        .map(|(name, body)| twice(format!("200 with {name}"), Fault::Json { status: 200, body }));
     let page = Fault::status(200, "<form action=\"/users/sign_in\"><input name=\"password\"></form>");
     let rest = [
-        kind(UNCERTAIN, "200 with a sign-in page", page),
-        kind(UNCERTAIN, "204", Fault::Json { status: 204, body: String::new() }),
-        kind(UNCERTAIN, "206 with half an object", Fault::Json { status: 206, body: "{\"a\":".into() }),
-        kind(UNCERTAIN, "no answer", Fault::DropBefore),
+        twice("200 with a sign-in page", page),
+        twice("204", Fault::Json { status: 204, body: String::new() }),
+        twice("206 with half an object", Fault::Json { status: 206, body: "{\"a\":".into() }),
+        twice("no answer", Fault::DropBefore),
     ];
     named.chain(rest).collect()
 }
@@ -161,9 +167,11 @@ fn errors() -> Vec<Kind> {
 fn statuses() -> Vec<Kind> {
     let elsewhere = [301, 302, 307, 308, 403, 404, 405, 410, 418, 422, 451];
     let broken = [408, 425, 500, 501, 502, 503, 504, 520, 521, 524, 530, 599];
-    let paged = elsewhere.iter().chain(&broken).map(|status| {
-        kind(ELSEWHERE, format!("{status} with a page"), Fault::status(*status, "<h1>no</h1>"))
-    });
+    let paged = |class, status: u16| {
+        kind(class, format!("{status} with a page"), Fault::status(status, "<h1>no</h1>"))
+    };
+    let paged =
+        elsewhere.map(|status| paged(ELSEWHERE, status)).into_iter().chain(broken.map(|s| paged(BROKEN, s)));
     let patience = |name: &str, status, headers: &[(&str, &str)]| {
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         kind(PATIENCE, name, Fault::Status { status, headers, body: "Retry later".into() })
@@ -184,16 +192,16 @@ fn statuses() -> Vec<Kind> {
             "429 that says invalid_grant",
             Fault::Json { status: 429, body: "{\"error\":\"invalid_grant\"}".into() },
         ),
-        kind(ELSEWHERE, "503 of maintenance", Fault::Maintenance),
-        kind(ELSEWHERE, "502 of a proxy", Fault::bad_gateway()),
+        kind(BROKEN, "503 of maintenance", Fault::Maintenance),
+        kind(BROKEN, "502 of a proxy", Fault::bad_gateway()),
         kind(
-            ELSEWHERE,
+            BROKEN,
             "500 that says invalid_grant",
             Fault::Json { status: 500, body: "{\"error\":\"invalid_grant\"}".into() },
         ),
-        kind(ELSEWHERE, "500 that shows the request", Fault::status(500, echo)),
+        kind(BROKEN, "500 that shows the request", Fault::status(500, echo)),
         kind(
-            ELSEWHERE,
+            BROKEN,
             "500 with filtered tokens",
             Fault::status(500, "{\"access_token\":\"[FILTERED]\",\"refresh_token\":\"[FILTERED]\"}"),
         ),

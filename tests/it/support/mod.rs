@@ -10,6 +10,7 @@ pub(crate) mod flow;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod receiver;
 pub(crate) mod request;
 pub(crate) mod smtp;
 mod watchdog;

@@ -7,13 +7,13 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    task::JoinHandle,
+    sync::mpsc::{self, UnboundedReceiver},
 };
 
 /// Debian's own Python: its packages are not seen by another one.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// How long its end may take.
+/// How long a mail and its end may take.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A CA, and a certificate for `localhost` that it issued.
@@ -54,7 +54,7 @@ impl Pki {
 pub(crate) struct SmtpServer {
     child: Child,
     /// All that it says until its end. It is read at once: a full pipe would stop the server.
-    said: JoinHandle<Vec<Value>>,
+    said: UnboundedReceiver<Value>,
     pub(crate) port: u64,
 }
 
@@ -74,21 +74,40 @@ impl SmtpServer {
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let listening = next(&mut lines).await.expect("aiosmtpd is installed: scripts/prepare-tests");
         let port = listening["port"].as_u64().expect("a port");
-        let said = tokio::spawn(async move {
-            let mut said = vec![];
+        let (say, said) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
             while let Some(one) = next(&mut lines).await {
-                said.push(one);
+                // A test that ended does not listen any more.
+                let _ = say.send(one);
             }
-            said
         });
         Self { child, said, port }
     }
 
-    /// Ends the server: everything that it said since its start.
+    /// The next mail that comes.
+    pub(crate) async fn mail(&mut self) -> Value {
+        let mail = async {
+            loop {
+                let said = self.said.recv().await.expect("the server runs");
+                if said["event"] == "mail" {
+                    return said;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, mail).await.expect("a mail comes")
+    }
+
+    /// Ends the server: everything that it said and nobody waited for.
     pub(crate) async fn stop(mut self) -> Vec<Value> {
         drop(self.child.stdin.take());
-        let ended = tokio::time::timeout(PATIENCE, self.said).await;
-        ended.expect("it ends with its input").expect("what it says is JSON")
+        let rest = async {
+            let mut said = vec![];
+            while let Some(one) = self.said.recv().await {
+                said.push(one);
+            }
+            said
+        };
+        tokio::time::timeout(PATIENCE, rest).await.expect("it ends with its input")
     }
 }
 

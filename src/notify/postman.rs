@@ -1,0 +1,51 @@
+//! Sends what is due by mail. All that is due at a time is one mail, so that a bad day makes few.
+
+use super::{MailError, Mailer, Notice, outbox::MAIL, schedule::next_attempt};
+use crate::{
+    domain::Clock,
+    store::{AttemptEnd, Attempted, Store, StoreError, TakenDelivery},
+};
+use time::Duration;
+
+/// Longer than a conversation with a mail server may take, so that two replicas do not send the same.
+const HOLD: Duration = Duration::minutes(5);
+const AT_ONCE: i64 = 200;
+
+/// The second half of the way by mail.
+#[derive(Clone)]
+pub struct Postman {
+    pub store: Store,
+    pub clock: Clock,
+    pub mailer: Mailer,
+}
+
+impl Postman {
+    /// Sends what is due as one mail, and says how many notices it had.
+    pub async fn try_once(&self) -> Result<usize, StoreError> {
+        let taken = self.store.take_deliveries(MAIL, self.clock.now(), HOLD, AT_ONCE).await?;
+        // Our own words, written by a version that may have known more: what does not read is given up below.
+        let notices: Vec<_> =
+            taken.iter().filter_map(|one| serde_json::from_str::<Notice>(&one.body).ok()).collect();
+        let sent = self.mailer.send(&notices).await;
+        if let Err(error) = &sent {
+            tracing::warn!(notices = notices.len(), %error, "a mail was not sent");
+        }
+        for delivery in &taken {
+            self.note(delivery, sent.as_ref().err()).await?;
+        }
+        Ok(taken.len())
+    }
+
+    async fn note(&self, delivery: &TakenDelivery, error: Option<&MailError>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let again =
+            || next_attempt(delivery.attempts, now, delivery.give_up_at, Duration::ZERO, rand::random());
+        let end = match error {
+            None => AttemptEnd::Delivered,
+            Some(error) if error.is_permanent() => AttemptEnd::GivenUp,
+            Some(_) => again().map_or(AttemptEnd::GivenUp, AttemptEnd::TryAgainAt),
+        };
+        let attempted = Attempted { status: None, error: error.map(ToString::to_string), end };
+        self.store.end_attempt(delivery.id, &attempted, now).await
+    }
+}
