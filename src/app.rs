@@ -27,6 +27,7 @@ pub use key::{KEEP_A_COPY, generate_missing_key};
 const RENEWALS_EVERY: Duration = Duration::from_secs(1);
 const RECOVERY_EVERY: Duration = Duration::from_secs(30);
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(2);
+const CHECKS_EVERY: Duration = Duration::from_secs(10);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// As long as a lease: a flight may take two calls and a commit, and what is on the wire is not cut off.
@@ -105,6 +106,9 @@ impl App {
         self.tracker.spawn(repeat("revocations", REVOCATIONS_EVERY, stop(), async move || {
             disconnect.try_once().await.map(drop)
         }));
+        let health = state.health.clone();
+        self.tracker
+            .spawn(repeat("checks", CHECKS_EVERY, stop(), async move || health.try_once().await.map(drop)));
         let (usage, store) = (state.handout.usage.clone(), state.store.clone());
         self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || usage.flush(&store).await));
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {

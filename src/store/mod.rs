@@ -7,6 +7,7 @@
 mod api_keys;
 mod authorizations;
 mod breakers;
+mod checks;
 mod connection_changes;
 mod connections;
 mod credentials;
@@ -25,6 +26,7 @@ mod vault_canary;
 pub use api_keys::{ApiKey, NewApiKey};
 pub use authorizations::{Authorization, NewAuthorization};
 pub use breakers::{Fault, OpenBreaker};
+pub use checks::{CheckLimits, DueCheck};
 pub use connection_changes::ConnectionEdit;
 pub use connections::ConnectionFilter;
 pub use credentials::{Held, NextCredential};

@@ -13,6 +13,7 @@ mod api_problems;
 mod canary;
 mod check;
 mod cli;
+mod health_schedule;
 mod instances;
 mod oauth_attacks;
 mod oauth_callbacks;

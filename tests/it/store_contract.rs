@@ -1,6 +1,7 @@
 //! The store's promises, each on both databases: there is no SQL that the compiler checked.
 
 mod breakers;
+mod checks;
 mod connections;
 mod credentials;
 mod events;
