@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod figures;
 mod first_start;
 mod key;
 
@@ -19,6 +20,8 @@ use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use figures::Board;
 
 pub use build::open_store;
 pub use check::check;
@@ -59,7 +62,8 @@ impl App {
         if let Some(at) = config.metrics_listen {
             let listener = bind(at, "MOORING_METRICS_LISTEN").await?;
             app.metrics_address = Some(listener.local_addr()?);
-            app.serve(listener, metrics_router(metrics));
+            let board = Board::new(app.state.clone(), metrics);
+            app.serve(listener, metrics_router(board));
         }
         Ok(app)
     }
@@ -134,7 +138,7 @@ async fn bind(at: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(at).await.with_context(hint)
 }
 
-fn metrics_router(metrics: Metrics) -> Router {
+fn metrics_router(board: Board) -> Router {
     let kind = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    Router::new().route("/metrics", get(async move || (kind, metrics.text())))
+    Router::new().route("/metrics", get(async move || (kind, board.text().await)))
 }

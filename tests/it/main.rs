@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod health_schedule;
 mod instances;
+mod metrics;
 mod oauth_attacks;
 mod oauth_callbacks;
 mod oauth_story;

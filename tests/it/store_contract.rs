@@ -5,6 +5,7 @@ mod checks;
 mod connections;
 mod credentials;
 mod events;
+mod figures;
 mod opening;
 mod people;
 mod renewals;
