@@ -68,17 +68,22 @@ pub enum Kind {
 
 impl Reading {
     fn register(&self, registry: &mut Registry) {
-        match self.kind {
-            Kind::Gauge => {
+        match (self.kind, self.values.as_slice()) {
+            (Kind::Gauge, [(labels, value)]) if labels.is_empty() => {
+                let gauge = Gauge::<f64, AtomicU64>::default();
+                gauge.set(*value);
+                registry.register(self.name, self.help, gauge);
+            }
+            (Kind::Gauge, values) => {
                 let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-                for (labels, value) in &self.values {
+                for (labels, value) in values {
                     family.get_or_create(labels).set(*value);
                 }
                 registry.register(self.name, self.help, family);
             }
-            Kind::Counter => {
+            (Kind::Counter, values) => {
                 let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
-                for (labels, value) in &self.values {
+                for (labels, value) in values {
                     family.get_or_create(labels).inc_by(*value);
                 }
                 registry.register(self.name, self.help, family);
@@ -129,7 +134,9 @@ impl Metrics {
     /// All metrics and these readings in the OpenMetrics text format.
     pub fn text(&self, readings: &[Reading]) -> String {
         let mut now = Registry::with_prefix(PREFIX);
-        readings.iter().for_each(|reading| reading.register(&mut now));
+        for reading in readings {
+            reading.register(&mut now);
+        }
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)
             .and_then(|()| encode_registry(&mut text, &now))

@@ -65,7 +65,7 @@ impl Health {
     /// All that is due at one base URL.
     async fn look_at_place(&self, due: Vec<ConnectionId>, round: &Round) {
         let met = Mutex::new(Met::default());
-        let meet = |outcome: &_| met.lock().expect("nothing panics under this lock").meet(outcome);
+        let learn = |outcome: &_| met.lock().expect("nothing panics under this lock").learn(outcome);
         let mood = || met.lock().expect("nothing panics under this lock").mood();
         stream::iter(due)
             .for_each_concurrent(AT_ONE_BASE_URL, |id| async move {
@@ -74,7 +74,7 @@ impl Health {
                     return;
                 }
                 match mood() {
-                    Mood::Ask => meet(&self.check(id, &Actor::Mooring).await),
+                    Mood::Ask => learn(&self.check(id, &Actor::Mooring).await),
                     Mood::Spare(error) => self.spare(id, &error).await,
                     Mood::Leave => {}
                 }
@@ -135,7 +135,7 @@ enum Mood {
 }
 
 impl Met {
-    fn meet(&mut self, outcome: &Result<crate::domain::Connection, CheckError>) {
+    fn learn(&mut self, outcome: &Result<crate::domain::Connection, CheckError>) {
         match outcome {
             Err(CheckError::Inspect(error)) if speaks_for_all(error) => {
                 self.nobody += 1;
