@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod figures;
 mod first_start;
 mod key;
 mod notices;
@@ -21,6 +22,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use figures::Board;
+
 pub use build::open_store;
 pub use check::check;
 pub use key::{KEEP_A_COPY, generate_missing_key};
@@ -28,6 +31,7 @@ pub use key::{KEEP_A_COPY, generate_missing_key};
 const RENEWALS_EVERY: Duration = Duration::from_secs(1);
 const RECOVERY_EVERY: Duration = Duration::from_secs(30);
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(2);
+const CHECKS_EVERY: Duration = Duration::from_secs(10);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// As long as a lease: a flight may take two calls and a commit, and what is on the wire is not cut off.
@@ -64,7 +68,8 @@ impl App {
         if let Some(at) = config.metrics_listen {
             let listener = bind(at, "MOORING_METRICS_LISTEN").await?;
             app.metrics_address = Some(listener.local_addr()?);
-            app.serve(listener, metrics_router(metrics));
+            let board = Board::new(app.state.clone(), metrics);
+            app.serve(listener, metrics_router(board));
         }
         Ok(app)
     }
@@ -124,6 +129,9 @@ impl App {
         self.tracker.spawn(repeat("revocations", REVOCATIONS_EVERY, stop(), async move || {
             disconnect.try_once().await.map(drop)
         }));
+        let health = state.health.clone();
+        self.tracker
+            .spawn(repeat("checks", CHECKS_EVERY, stop(), async move || health.try_once().await.map(drop)));
         let (usage, store) = (state.handout.usage.clone(), state.store.clone());
         self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || usage.flush(&store).await));
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
@@ -150,7 +158,7 @@ async fn bind(at: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(at).await.with_context(hint)
 }
 
-fn metrics_router(metrics: Metrics) -> Router {
+fn metrics_router(board: Board) -> Router {
     let kind = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    Router::new().route("/metrics", get(async move || (kind, metrics.text())))
+    Router::new().route("/metrics", get(async move || (kind, board.text().await)))
 }

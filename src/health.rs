@@ -1,4 +1,10 @@
-//! Checks a connection against its provider and its use cases, and keeps what it found.
+//! Checks a connection against its provider and its use cases, and keeps what it found: when somebody asks, and
+//! on a schedule.
+
+mod rounds;
+mod schedule;
+
+pub use rounds::Pace;
 
 use crate::{
     domain::{Actor, CheckOutcome, Clock, Connection, ConnectionId, Reason, UseCaseCheck, UseCases},
@@ -17,6 +23,7 @@ pub struct Health {
     pub use_cases: Arc<UseCases>,
     pub renewals: Renewals,
     pub clock: Clock,
+    pub pace: Pace,
 }
 
 /// Why a connection could not be checked. What it means for the connection is kept with it.
@@ -41,6 +48,18 @@ impl From<StoreError> for CheckError {
 impl Health {
     /// Asks the provider now. A connection that turns out to need a person is no error: its status says so.
     pub async fn check(&self, id: ConnectionId, actor: &Actor) -> Result<Connection, CheckError> {
+        let checked = self.check_now(id, actor).await;
+        let retry_after = match &checked {
+            Err(CheckError::Inspect(InspectError::RateLimited { retry_after })) => *retry_after,
+            _ => None,
+        };
+        if let Err(error) = self.plan(id, retry_after.and_then(|wait| wait.try_into().ok())).await {
+            tracing::warn!(connection = %id, %error, "the next check could not be planned");
+        }
+        checked
+    }
+
+    async fn check_now(&self, id: ConnectionId, actor: &Actor) -> Result<Connection, CheckError> {
         match self.renewals.renew(id, Need::Lasts(Duration::ZERO), RenewalCause::HandOut).await {
             Ok(held) => self.look(&held, actor).await,
             Err(RenewalError::Gone) => Err(CheckError::Gone),
@@ -50,13 +69,17 @@ impl Health {
         }
     }
 
+    /// A check of our own shows no dead token to the provider.
     async fn look(&self, held: &Arc<Held>, actor: &Actor) -> Result<Connection, CheckError> {
         let was = &held.connection;
+        if matches!(actor, Actor::Mooring) && was.credential.stopped.is_some() {
+            return Ok(was.clone());
+        }
         let instance = match self.instances.of(was) {
             Ok(instance) => instance,
             Err(error) => {
                 let (code, message) = (Reason::IntegrationMisconfigured, error.to_string());
-                self.store.note_failed_check(was, code, &message, self.clock.now()).await?;
+                self.store.note_failed_check(was, code, &message, self.clock.now(), actor).await?;
                 return Err(error.into());
             }
         };
@@ -69,9 +92,9 @@ impl Health {
             ) => {
                 self.refused(was).await;
             }
-            Err(error @ InspectError::AccountBlocked { .. }) => self.note(was, &error).await?,
+            Err(error @ InspectError::AccountBlocked { .. }) => self.note(was, &error, actor).await?,
             Err(error) => {
-                self.note(was, &error).await?;
+                self.note(was, &error, actor).await?;
                 return Err(CheckError::Inspect(error));
             }
         }
@@ -111,7 +134,7 @@ impl Health {
     }
 
     /// The provider could not be asked, or asks the account to act first.
-    async fn note(&self, was: &Connection, error: &InspectError) -> Result<(), StoreError> {
+    async fn note(&self, was: &Connection, error: &InspectError, actor: &Actor) -> Result<(), StoreError> {
         let code = match error {
             InspectError::AccountBlocked { .. } => Reason::AccountBlocked,
             InspectError::RateLimited { .. } => Reason::RateLimited,
@@ -120,7 +143,7 @@ impl Health {
             }
             _ => Reason::ProviderUnreachable,
         };
-        self.store.note_failed_check(was, code, &error.to_string(), self.clock.now()).await
+        self.store.note_failed_check(was, code, &error.to_string(), self.clock.now(), actor).await
     }
 }
 

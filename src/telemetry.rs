@@ -2,16 +2,26 @@
 
 use http::{Method, StatusCode};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{
+        EncodeLabelSet,
+        text::{encode_eof, encode_registry},
+    },
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
 };
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use tracing_subscriber::EnvFilter;
+
+const PREFIX: &str = "mooring";
 
 /// Starts logging to standard error. `filter` is a level, or directives such as `info,mooring=debug`.
 pub fn start_logging(filter: &str, json: bool) -> Result<(), String> {
@@ -34,6 +44,54 @@ struct Route {
     route: String,
 }
 
+/// A metric that is read when somebody asks for it.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Without the prefix, and a counter without `_total`.
+    pub name: &'static str,
+    /// A sentence without its full stop.
+    pub help: &'static str,
+    pub kind: Kind,
+    /// A value for each set of labels.
+    pub values: Vec<(Labels, f64)>,
+}
+
+pub type Labels = Vec<(&'static str, String)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Goes up and down.
+    Gauge,
+    /// Counts since the process started.
+    Counter,
+}
+
+impl Reading {
+    fn register(&self, registry: &mut Registry) {
+        match (self.kind, self.values.as_slice()) {
+            (Kind::Gauge, [(labels, value)]) if labels.is_empty() => {
+                let gauge = Gauge::<f64, AtomicU64>::default();
+                gauge.set(*value);
+                registry.register(self.name, self.help, gauge);
+            }
+            (Kind::Gauge, values) => {
+                let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+                for (labels, value) in values {
+                    family.get_or_create(labels).set(*value);
+                }
+                registry.register(self.name, self.help, family);
+            }
+            (Kind::Counter, values) => {
+                let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
+                for (labels, value) in values {
+                    family.get_or_create(labels).inc_by(*value);
+                }
+                registry.register(self.name, self.help, family);
+            }
+        }
+    }
+}
+
 /// Metrics of one process. Clones share them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -44,7 +102,7 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("mooring");
+        let mut registry = Registry::with_prefix(PREFIX);
         let requests = Family::<Answered, Counter>::default();
         let buckets: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_5, 2.0, 16));
         let seconds = Family::new_with_constructor(buckets);
@@ -73,10 +131,17 @@ impl Metrics {
         self.seconds.get_or_create(&Route { route }).observe(took.as_secs_f64());
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub fn text(&self) -> String {
+    /// All metrics and these readings in the OpenMetrics text format.
+    pub fn text(&self, readings: &[Reading]) -> String {
+        let mut now = Registry::with_prefix(PREFIX);
+        for reading in readings {
+            reading.register(&mut now);
+        }
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &now))
+            .and_then(|()| encode_eof(&mut text))
+            .expect("writing to a string does not fail");
         text
     }
 }

@@ -37,6 +37,7 @@ create table deliveries (
     unique (channel, event_id)
 );
 create index deliveries_waiting on deliveries (channel, event_seq) where delivered_at is null and dead_at is null;
+create index deliveries_dead on deliveries (channel) where dead_at is not null;
 create index deliveries_by_subject on deliveries (channel, subject, event_seq) where delivered_at is null and dead_at is null;
 
 create table cursors (

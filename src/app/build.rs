@@ -7,7 +7,7 @@ use crate::{
     disconnect::Disconnect,
     domain::{BaseUrl, Clock, Integration, OAuthApplication, Secret, Tending, UseCases},
     handout::{Handout, Memory, Usage},
-    health::Health,
+    health::{Health, Pace},
     notify::WebhookEndpoints,
     outbound::{CaBundle, Options, Outbound, Policy},
     providers::{GitLab, Instances, Provider},
@@ -55,6 +55,7 @@ pub(super) async fn state(
     let use_cases = Arc::new(use_cases(config)?);
     let tending = Tending { before: Duration::try_from(config.renew_before)? };
     let warn_before = Duration::try_from(config.warn_before.first().copied().unwrap_or_default())?;
+    let pace = Pace::new(Duration::try_from(config.check_every)?, stopping.clone());
     let (memory, usage) = (Memory::default(), Usage::default());
     let renewals = Renewals::new(
         store.clone(),
@@ -88,6 +89,7 @@ pub(super) async fn state(
             use_cases: Arc::clone(&use_cases),
             renewals: renewals.clone(),
             clock: clock.clone(),
+            pace,
         },
         handout: Handout {
             store: store.clone(),

@@ -61,6 +61,8 @@ pub struct Config {
     pub renew_before: Duration,
     /// Longest first, never empty.
     pub warn_before: Vec<Duration>,
+    /// Five minutes to thirty days.
+    pub check_every: Duration,
     /// Notices by e-mail.
     pub mail: Option<Mail>,
     /// Compared exactly with what a connect session names.
@@ -135,6 +137,7 @@ impl Config {
             allow_custom_base_url: reader.with_default("MOORING_ALLOW_CUSTOM_BASE_URL", values::switch),
             renew_before: reader.with_default("MOORING_RENEW_BEFORE", values::renew_before),
             warn_before: reader.with_default("MOORING_WARN_BEFORE", values::warn_before),
+            check_every: reader.with_default("MOORING_CHECK_EVERY", values::check_every),
             mail: people::read_mail(reader),
             return_urls: reader.optional("MOORING_RETURN_URLS", values::return_urls).unwrap_or_default(),
             use_cases_file: reader.optional("MOORING_USE_CASES_FILE", values::readable_file),

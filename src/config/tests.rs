@@ -32,6 +32,7 @@ fn nothing_at_all_is_a_configuration_for_this_machine() {
     assert_eq!(gitlab.scopes, ["api"]);
     assert!(gitlab.oauth.is_none() && config.allow_custom_base_url);
     assert_eq!(config.renew_before, Duration::from_mins(10));
+    assert_eq!(config.check_every, Duration::from_hours(24));
     let days = |days: u64| Duration::from_secs(days * 86_400);
     assert_eq!(config.warn_before, [days(30), days(7), days(1)]);
     assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Text));
@@ -61,6 +62,8 @@ fn each_wrong_value_is_one_line_that_says_what_is_wanted() {
         ("MOORING_RENEW_BEFORE", "10", "wants a time between 30s and 1h"),
         ("MOORING_RENEW_BEFORE", "29s", "wants a time between 30s and 1h"),
         ("MOORING_RENEW_BEFORE", "61m", "wants a time between 30s and 1h"),
+        ("MOORING_CHECK_EVERY", "4m", "wants a time between 5m and 30d"),
+        ("MOORING_CHECK_EVERY", "31d", "wants a time between 5m and 30d"),
         ("MOORING_WARN_BEFORE", ",", "wants times"),
         ("MOORING_WARN_BEFORE", "7d,0s", "wants times"),
         ("MOORING_RETURN_URLS", "http://app.example/back", "wants absolute https URLs"),

@@ -38,6 +38,13 @@ pub(super) fn renew_before(value: &str) -> Read<Duration> {
         .ok_or_else(|| "wants a time between 30s and 1h such as 10m".to_owned())
 }
 
+pub(super) fn check_every(value: &str) -> Read<Duration> {
+    humantime::parse_duration(value)
+        .ok()
+        .filter(|period| (Duration::from_mins(5)..=Duration::from_hours(30 * 24)).contains(period))
+        .ok_or_else(|| "wants a time between 5m and 30d such as 24h".to_owned())
+}
+
 /// Longest first, each once.
 pub(super) fn warn_before(value: &str) -> Read<Vec<Duration>> {
     let wants = || "wants times such as 30d,7d,1d, separated by commas".to_owned();

@@ -33,7 +33,7 @@ pub use kinds::{Kinds, KindsError};
 pub use mail::{Mailer, MailerOptions};
 pub use mail_error::MailError;
 pub use notice::{Notice, NoticeConnection, NoticeData};
-pub use outbox::{MAIL, Outbox};
+pub use outbox::Outbox;
 pub use postman::Postman;
 pub use target_url::WebhookUrlError;
 pub use webhook::Courier;

@@ -6,16 +6,13 @@
 use super::{compose::notice, gaps::Gaps, kinds::Kinds, schedule::LIFE};
 use crate::{
     domain::{Clock, Connection, Event},
-    store::{Audience, LoggedEvent, NewDelivery, Store, StoreError},
+    store::{Audience, LoggedEvent, MAIL, NewDelivery, Store, StoreError},
 };
 use std::sync::{Mutex, PoisonError};
 use time::{Duration, OffsetDateTime};
 
 /// Events that are read at a time.
 const BATCH: i64 = 200;
-
-/// The channel of mails.
-pub const MAIL: &str = "mail";
 
 /// The first half of the way: from the log to deliveries.
 pub struct Outbox {

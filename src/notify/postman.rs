@@ -1,9 +1,9 @@
 //! Sends what is due by mail. All that is due at a time is one mail, so that a bad day makes few.
 
-use super::{MailError, Mailer, Notice, outbox::MAIL, schedule::next_attempt};
+use super::{MailError, Mailer, Notice, schedule::next_attempt};
 use crate::{
     domain::Clock,
-    store::{AttemptEnd, Attempted, Store, StoreError, TakenDelivery},
+    store::{AttemptEnd, Attempted, MAIL, Store, StoreError, TakenDelivery},
 };
 use time::Duration;
 

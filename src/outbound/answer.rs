@@ -35,6 +35,9 @@ impl Answer {
         let mut body = Zeroizing::new(Vec::with_capacity(announced.min(limit)));
         let error = loop {
             let Some(chunk) = patience.wait(response.chunk()).await else {
+                if announced > limit {
+                    break None;
+                }
                 return Err(OutboundError::too_slow(status, Arrived::new(body)));
             };
             match chunk {

@@ -88,7 +88,7 @@ impl Store {
             sqlx::query(
                 "update connections
                     set token_kind = $2, account = $3, use_cases = $4, checks = $5,
-                        last_checked_at = $6, updated_at = $6, account_name = $7
+                        last_checked_at = $6, updated_at = $6, account_name = $7, next_check_at = null
                   where connection_id = $1",
             )
             .bind(was.id.to_string())

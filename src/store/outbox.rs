@@ -14,6 +14,9 @@ use time::OffsetDateTime;
 
 const CURSOR: &str = "notices";
 
+/// The channel of mails.
+pub const MAIL: &str = "mail";
+
 /// An endpoint that is told of events, and of which.
 #[derive(Clone, Debug)]
 pub struct Audience {
@@ -24,7 +27,7 @@ pub struct Audience {
     pub tenant: Option<String>,
 }
 
-/// A notice for one channel: an endpoint's id, or the word `mail`.
+/// A notice for one channel: an endpoint's id, or [`MAIL`].
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
     pub channel: String,

@@ -211,7 +211,7 @@ on_both!(a_gitlab_that_cannot_be_asked_degrades_and_recovers, async |on: On| {
 });
 
 /// Waits until a server that was told to stop has closed its door.
-async fn nobody_listens(url: &str) {
+pub(crate) async fn nobody_listens(url: &str) {
     let address = url.strip_prefix("http://").expect("a plain URL");
     for _ in 0..500 {
         if tokio::net::TcpStream::connect(address).await.is_err() {

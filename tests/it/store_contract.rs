@@ -1,10 +1,12 @@
 //! The store's promises, each on both databases: there is no SQL that the compiler checked.
 
 mod breakers;
+mod checks;
 mod connections;
 mod credentials;
 mod events;
 mod expiry;
+mod figures;
 mod notices;
 mod opening;
 mod people;

@@ -193,8 +193,11 @@ on_both!(a_check_is_kept_for_the_credential_that_was_checked, async |on: On| {
     let shelf = Shelf::open(on).await;
     let was = shelf.plain("acme").await.connection;
     let store = &shelf.store;
-    store.note_failed_check(&was, Reason::RateLimited, "slow down", NOW).await.unwrap();
-    store.note_failed_check(&was, Reason::ProviderError, "502", NOW + Duration::MINUTE).await.unwrap();
+    store.note_failed_check(&was, Reason::RateLimited, "slow down", NOW, &MOORING).await.unwrap();
+    store
+        .note_failed_check(&was, Reason::ProviderError, "502", NOW + Duration::MINUTE, &MOORING)
+        .await
+        .unwrap();
     let failure = shelf.held(was.id).await.connection.credential.failure.unwrap();
     assert_eq!((failure.code, failure.message.as_str()), (Reason::ProviderError, "502"));
     assert_eq!((failure.since, failure.attempts), (NOW, 2), "since the first of them");
@@ -220,7 +223,7 @@ on_both!(a_check_is_kept_for_the_credential_that_was_checked, async |on: On| {
     let current = told(&shelf.held(was.id).await.connection);
     let events = store.last_event().await.unwrap();
     store.keep_check(&was, &was, NOW + Duration::DAY, &MOORING).await.unwrap();
-    store.note_failed_check(&was, Reason::ProviderError, "502", NOW).await.unwrap();
+    store.note_failed_check(&was, Reason::ProviderError, "502", NOW, &MOORING).await.unwrap();
     assert_eq!(told(&shelf.held(was.id).await.connection), current, "a check of the old one says nothing");
     assert_eq!(store.last_event().await.unwrap(), events);
 });

@@ -78,7 +78,7 @@ on_both!(a_replaced_credential_takes_everything_of_the_old_one_away, async |on: 
     let shelf = Shelf::open(on).await;
     let was = shelf.plain("acme").await.connection;
     let store = &shelf.store;
-    store.note_failed_check(&was, Reason::ProviderError, "502", NOW).await.unwrap();
+    store.note_failed_check(&was, Reason::ProviderError, "502", NOW, &MOORING).await.unwrap();
     store.stop(&was, Reason::GrantRevoked, NOW, &MOORING).await.unwrap();
     let later = NOW + Duration::HOUR;
     let next = Connection {

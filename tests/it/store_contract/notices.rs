@@ -27,7 +27,7 @@ async fn endpoint(store: &Store, tenant: Option<&str>) -> WebhookEndpointId {
     id
 }
 
-fn delivery(channel: impl Into<String>, seq: i64, subject: &str) -> NewDelivery {
+pub(super) fn delivery(channel: impl Into<String>, seq: i64, subject: &str) -> NewDelivery {
     NewDelivery {
         channel: channel.into(),
         event_seq: seq,
@@ -40,7 +40,7 @@ fn delivery(channel: impl Into<String>, seq: i64, subject: &str) -> NewDelivery 
 }
 
 /// Puts deliveries in, and leaves the cursor where it was.
-async fn put(store: &Store, deliveries: &[NewDelivery]) {
+pub(super) async fn put(store: &Store, deliveries: &[NewDelivery]) {
     let (cursor, _) = store.untold_events(1).await.unwrap();
     assert!(store.pass_on((cursor, cursor), deliveries, NOW).await.unwrap());
 }
