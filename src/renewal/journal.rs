@@ -3,9 +3,9 @@
 
 use super::{RenewalError, Renewals};
 use crate::{
-    domain::{Change, Connection, ConnectionId, RenewalId},
+    domain::{Change, Connection, ConnectionId, Credential, Renewal, RenewalId},
     providers::KeepAnswer,
-    store::{RenewalOutcome, StoreError, UnfinishedRenewal},
+    store::{Held, RenewalOutcome, StoreError, UnfinishedRenewal},
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -81,12 +81,9 @@ impl Renewals {
         let held = self.read(one.connection).await?;
         let now = self.clock.now();
         if held.connection.credential.generation != one.generation {
-            return Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, now).await?);
+            return self.supersede(&held, one).await;
         }
-        let answer = self.store.open_answer(&held.connection, one)?;
-        let read =
-            |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
-        match answer.and_then(read) {
+        match self.answered(&held, one)? {
             Some(next) => {
                 tracing::info!(connection = %one.connection, "an answer from before a crash is replayed");
                 self.commit(held, one.id, next, None).await.map(drop)
@@ -94,4 +91,35 @@ impl Renewals {
             None => Ok(self.store.close_unanswered(one, now).await?),
         }
     }
+
+    /// Closes an attempt whose credential was replaced. If its answer holds a grant, nobody will: it is revoked.
+    /// One that does not open keeps nothing waiting.
+    async fn supersede(&self, held: &Held, one: &UnfinishedRenewal) -> Result<(), RenewalError> {
+        match self.answered(held, one) {
+            Ok(Some(late)) if !is_in_use(&held.credential, &late) => {
+                self.give_up_grant(&held.connection, &late).await?;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(connection = %one.connection, %error, "an answer that came too late does not open");
+            }
+        }
+        Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, self.clock.now()).await?)
+    }
+
+    fn answered(&self, held: &Held, one: &UnfinishedRenewal) -> Result<Option<Credential>, StoreError> {
+        let answer = self.store.open_answer(&held.connection, one)?;
+        let read =
+            |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
+        Ok(answer.and_then(read))
+    }
+}
+
+/// Whether a late answer brings nothing that is not in use: its access token, or no refresh token of its own.
+fn is_in_use(current: &Credential, late: &Credential) -> bool {
+    let same_refresh_token = match (&current.renewal, &late.renewal) {
+        (Renewal::Refresh(current), Renewal::Refresh(late)) => current.is_same(late),
+        _ => false,
+    };
+    same_refresh_token || current.access_token.is_same(&late.access_token)
 }
