@@ -3,7 +3,7 @@
 use crate::{
     domain::{Actor, Clock, Connection, ConnectionId, Credential, Event, EventId, EventKind},
     providers::{Instances, Provider, RevokeError},
-    store::{OwedRevocation, Store, StoreError, TokenHint},
+    store::{Held, OwedRevocation, Store, StoreError, TokenHint, UnfinishedRenewal},
 };
 use futures_util::{StreamExt, stream};
 use time::{Duration, OffsetDateTime};
@@ -29,10 +29,10 @@ impl Disconnect {
     pub async fn end(&self, id: ConnectionId, revoke: bool, actor: &Actor) -> Result<bool, StoreError> {
         // A renewal may come in between; its newer credential is then the one to end.
         loop {
-            let Some((was, credential)) = self.to_end(id, revoke).await? else { return Ok(false) };
+            let Some((was, credentials)) = self.to_end(id, revoke).await? else { return Ok(false) };
             let now = self.clock.now();
-            if self.store.disconnect(&was, credential.as_ref(), now, actor).await? {
-                if revoke && credential.is_none() {
+            if self.store.disconnect(&was, &credentials, now, actor).await? {
+                if revoke && credentials.is_empty() {
                     self.store.append_event(&never_revoked(&was, now, actor)).await?;
                 }
                 return Ok(true);
@@ -40,22 +40,37 @@ impl Disconnect {
         }
     }
 
-    /// A connection, and the credential to revoke. One that does not open keeps no connection alive.
+    /// A connection, and the credentials to revoke. One that does not open keeps no connection alive.
     async fn to_end(
         &self,
         id: ConnectionId,
         revoke: bool,
-    ) -> Result<Option<(Connection, Option<Credential>)>, StoreError> {
+    ) -> Result<Option<(Connection, Vec<Credential>)>, StoreError> {
         if revoke {
             match self.store.open_credential(id).await {
-                Ok(held) => return Ok(held.map(|held| (held.connection, Some(held.credential)))),
+                Ok(None) => return Ok(None),
+                Ok(Some(held)) => {
+                    let mut credentials = self.not_committed(&held).await?;
+                    credentials.push(held.credential);
+                    return Ok(Some((held.connection, credentials)));
+                }
                 Err(StoreError::Vault(error)) => {
                     tracing::error!(connection = %id, %error, "a token cannot be opened and is not revoked");
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.store.connection(id).await?.map(|was| (was, None)))
+        Ok(self.store.connection(id).await?.map(|was| (was, vec![])))
+    }
+
+    /// What a process that was killed left in the journal: the provider gave it, and no connection has it.
+    async fn not_committed(&self, held: &Held) -> Result<Vec<Credential>, StoreError> {
+        let unfinished = self.store.unfinished_renewals(Some(held.connection.id)).await?;
+        let read = |one: &UnfinishedRenewal| {
+            let answer = self.store.open_answer(&held.connection, one).ok()??;
+            self.provider.read_renewal(&held.credential, &answer, one.started_at).ok()
+        };
+        Ok(unfinished.iter().filter_map(read).collect())
     }
 
     /// Tells providers what they are owed, and says how many were tried.

@@ -12,6 +12,10 @@ use crate::endpoint::Endpoint;
 pub struct Counts {
     /// Requests to `/oauth/token`, also those that a fault swallowed.
     pub token_requests: u64,
+    /// Requests to `/oauth/token` that have arrived and are not answered yet, also those held at a gate.
+    pub token_requests_under_way: u64,
+    /// The most of them that there ever were at once.
+    pub token_requests_at_once_most: u64,
     /// Authorization codes that became tokens.
     pub codes_exchanged: u64,
     /// Refreshes that gave a new pair.
@@ -37,8 +41,19 @@ pub struct Counts {
 impl Counts {
     pub(crate) fn arrived(&mut self, endpoint: Endpoint) {
         self.requests_total += 1;
-        self.token_requests += u64::from(endpoint == Endpoint::Token);
+        if endpoint == Endpoint::Token {
+            self.token_requests += 1;
+            self.token_requests_under_way += 1;
+            self.token_requests_at_once_most =
+                self.token_requests_at_once_most.max(self.token_requests_under_way);
+        }
         *self.endpoints.entry(endpoint.name()).or_default() += 1;
+    }
+
+    pub(crate) fn left(&mut self, endpoint: Endpoint) {
+        // Saturating: `reset_counts` may come in between.
+        let leaving = u64::from(endpoint == Endpoint::Token);
+        self.token_requests_under_way = self.token_requests_under_way.saturating_sub(leaving);
     }
 
     /// Requests at one endpoint; `Endpoint::Any` gives the total.

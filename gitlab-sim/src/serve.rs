@@ -70,6 +70,13 @@ async fn carry_out(shared: Arc<Shared>, call: Call) -> End {
     }
     let endpoint = Endpoint::of(&call);
     let obstacle = arrive(&mut shared.world(), endpoint, &call);
+    let end = meet(&shared, endpoint, &call, obstacle).await;
+    shared.world().counts.left(endpoint);
+    end
+}
+
+/// Carries out one request, past what stands in its way.
+async fn meet(shared: &Shared, endpoint: Endpoint, call: &Call, obstacle: Option<Obstacle>) -> End {
     match &obstacle {
         Some(Obstacle::HoldBefore(gate)) => gate.pass().await,
         Some(Obstacle::Fault(Fault::DelayBefore(delay))) => tokio::time::sleep(*delay).await,
@@ -80,7 +87,7 @@ async fn carry_out(shared: Arc<Shared>, call: Call) -> End {
         Some(Obstacle::Fault(fault)) => headers::instead(&shared.world(), fault),
         _ => None,
     };
-    let reply = instead.unwrap_or_else(|| commit(&mut shared.world(), endpoint, &call));
+    let reply = instead.unwrap_or_else(|| commit(&mut shared.world(), endpoint, call));
     let reply = finish(&mut shared.world(), endpoint, reply);
     match obstacle {
         Some(Obstacle::HoldAfter(gate)) => gate.pass().await,

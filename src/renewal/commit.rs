@@ -75,7 +75,7 @@ impl Renewals {
     }
 
     /// Nobody holds this grant: the connection ended or was reauthorized meanwhile. It is revoked.
-    async fn give_up_grant(
+    pub(super) async fn give_up_grant(
         &self,
         connection: &Connection,
         credential: &Credential,

@@ -3,9 +3,9 @@
 
 use super::{RenewalError, Renewals, failure};
 use crate::{
-    domain::{Change, Connection, ConnectionId, RenewalId},
+    domain::{Change, Connection, ConnectionId, Credential, RenewalId},
     providers::{KeepAnswer, RenewError},
-    store::{RenewalOutcome, StoreError, UnfinishedRenewal},
+    store::{Held, RenewalOutcome, StoreError, UnfinishedRenewal},
 };
 use async_trait::async_trait;
 use std::{sync::Mutex, time::Duration};
@@ -17,6 +17,8 @@ const CUT: u8 = 0x18;
 
 /// How long the database may take to keep an answer before the spool has it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+type Answered = Result<Credential, RenewError>;
 
 /// Keeps the answers of one attempt. A second one stands behind the first: that one may hold more.
 pub(super) struct Journal<'a> {
@@ -100,15 +102,18 @@ impl Renewals {
     async fn replay(&self, one: &UnfinishedRenewal) -> Result<(), RenewalError> {
         let held = self.read(one.connection).await?;
         let now = self.clock.now();
-        let answer = self.store.open_answer(&held.connection, one)?;
-        let read =
-            |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
-        let next = answer.map(read);
+        let next = self.answer_of(&held, one);
         if held.connection.credential.generation != one.generation {
-            self.give_up_if_other(&held, next.and_then(Result::ok)).await?;
+            match next {
+                Ok(late) => self.give_up_if_other(&held, late.and_then(Result::ok)).await?,
+                // It keeps nothing waiting: it would only have said what to revoke.
+                Err(error) => {
+                    tracing::warn!(connection = %one.connection, %error, "an answer that came too late does not open");
+                }
+            }
             return Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, now).await?);
         }
-        match next {
+        match next? {
             Some(Ok(next)) => {
                 tracing::info!(connection = %one.connection, "an answer from before a crash is replayed");
                 self.commit(held, one.id, next, None).await.map(drop)
@@ -119,5 +124,13 @@ impl Renewals {
             }
             _ => Ok(self.store.close_unanswered(one, now).await?),
         }
+    }
+
+    /// The answer that the journal has of an attempt, opened and read.
+    fn answer_of(&self, held: &Held, one: &UnfinishedRenewal) -> Result<Option<Answered>, StoreError> {
+        let answer = self.store.open_answer(&held.connection, one)?;
+        let read =
+            |raw: Zeroizing<Vec<u8>>| self.provider.read_renewal(&held.credential, &raw, one.started_at);
+        Ok(answer.map(read))
     }
 }

@@ -96,12 +96,12 @@ macro_rules! owe {
 }
 
 impl Store {
-    /// Ends a connection. A `credential` that is given is owed to the provider from the same moment on.
+    /// Ends a connection. The revocation of `credentials` is owed to the provider from the same moment on.
     /// `false`: it was gone, or its credential changed since it was read.
     pub async fn disconnect(
         &self,
         was: &Connection,
-        credential: Option<&Credential>,
+        credentials: &[Credential],
         at: OffsetDateTime,
         actor: &Actor,
     ) -> Result<bool, StoreError> {
@@ -125,7 +125,7 @@ impl Store {
             .await?
             .rows_affected();
             if ended == 1 {
-                if let Some(credential) = credential {
+                for credential in credentials {
                     owe!(self, &mut *tx, &GivenUp::of(was, credential), at);
                 }
                 append_event!(tx, &told);

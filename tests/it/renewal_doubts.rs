@@ -3,11 +3,15 @@
 use crate::support::{
     app::{On, TestApp, on_both},
     database,
+    flow::Flow,
     request::Http,
 };
 use futures_util::future::join_all;
-use gitlab_sim::{Endpoint, Fault};
-use mooring::renewal::Worker;
+use gitlab_sim::{Endpoint, Fault, OAuthPair};
+use mooring::{
+    domain::{ConnectionId, Renewal},
+    renewal::Worker,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -185,4 +189,30 @@ on_both!(a_token_that_the_database_would_not_take_is_handed_out, async |on: On| 
         tokio::task::yield_now().await;
     }
     assert_eq!(app.sim().counts().refresh_tokens_presented_twice, 0);
+});
+
+on_both!(an_answer_from_before_a_crash_and_a_reauthorization_leaves_no_grant_behind, async |on: On| {
+    let (app, program) = connected(on).await;
+    let state = &app.app().state;
+    let id: ConnectionId = connection(&program).await["id"].as_str().unwrap().parse().unwrap();
+    let held = state.store.open_credential(id).await.unwrap().unwrap();
+    let cause = mooring::store::RenewalCause::Due;
+    let consent = |answer: &OAuthPair, refresh_token: Option<&str>| {
+        serde_json::to_vec(&json!({"access_token": answer.access, "refresh_token": refresh_token})).unwrap()
+    };
+    // What two processes that were killed between an answer and its commit leave behind: a grant of its own,
+    // and a token that came without one.
+    let pair = app.sim().mint_oauth(app.world.alice, &app.world.application, &["api"]);
+    for refresh_token in [Some(pair.refresh.as_str()), None] {
+        let attempt = state.store.begin_renewal(&held.connection, cause, state.clock.now()).await.unwrap();
+        let sealed = state.store.seal_answer(&held.connection, attempt, &consent(&pair, refresh_token));
+        state.store.keep_answer(attempt, &sealed).await.unwrap();
+    }
+    let flow = Flow::reauthorize(&app, &id.to_string()).await;
+    app.http.get(&flow.approve(app.sim()).path()).await.expect(303);
+    state.renewals.recover().await.unwrap();
+    state.disconnect.try_once().await.unwrap();
+    let current = state.store.open_credential(id).await.unwrap().unwrap();
+    let Renewal::Refresh(kept) = &current.credential.renewal else { panic!("it came by OAuth") };
+    assert_eq!(app.sim().live_refresh_tokens(), [kept.expose()], "the person's grant lives, and no other");
 });

@@ -7,6 +7,7 @@ use mooring::{
     store::{NextCredential, RenewalCause, RenewalFailure, RenewalOutcome, StoreError},
     vault::VaultError,
 };
+use std::slice;
 use time::Duration;
 
 on_both!(a_credential_opens_with_its_tokens, async |on: On| {
@@ -149,7 +150,7 @@ on_both!(a_late_answer_does_not_bring_a_connection_back, async |on: On| {
     let held = shelf.plain("acme").await;
     let store = &shelf.store;
     let attempt = store.begin_renewal(&held.connection, RenewalCause::Due, NOW).await.unwrap();
-    assert!(store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap());
+    assert!(store.disconnect(&held.connection, &[], NOW, &MOORING).await.unwrap());
     let next = renewed(&held.credential, None);
     assert_eq!(store.commit_renewal(&held.connection, attempt, &next, NOW).await.unwrap(), None);
     assert_eq!(shelf.number("select count(*) from credentials").await, 0);
@@ -213,14 +214,14 @@ on_both!(a_connection_that_ends_takes_everything_with_it, async |on: On| {
     let next = NextCredential { credential: &oauth("access-2", "refresh-2"), renew_at: None };
     store.replace_credential(was, was, next, EventKind::Reauthorized, &MOORING).await.unwrap().unwrap();
     assert!(
-        !store.disconnect(&held.connection, Some(&held.credential), NOW, &MOORING).await.unwrap(),
+        !store.disconnect(&held.connection, slice::from_ref(&held.credential), NOW, &MOORING).await.unwrap(),
         "its credential changed meanwhile"
     );
     assert_eq!(shelf.number("select count(*) from revocations").await, 0);
 
     let held = shelf.held(was.id).await;
-    assert!(store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap());
-    assert!(!store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap(), "it was gone");
+    assert!(store.disconnect(&held.connection, &[], NOW, &MOORING).await.unwrap());
+    assert!(!store.disconnect(&held.connection, &[], NOW, &MOORING).await.unwrap(), "it was gone");
     for table in ["connections", "credentials", "renewals", "revocations"] {
         assert_eq!(shelf.number(format!("select count(*) from {table}")).await, 0, "{table}");
     }

@@ -72,7 +72,7 @@ on_both!(changes_come_in_order_after_a_place_in_the_log, async |on: On| {
     store.add_api_key(&key, NOW, &MOORING).await.unwrap();
     store.append_event(&event(EventKind::SignedIn, Some("ops@example.com"))).await.unwrap();
     store.append_event(&event(EventKind::SignInFailed, None)).await.unwrap();
-    store.disconnect(&held.connection, None, NOW, &MOORING).await.unwrap();
+    store.disconnect(&held.connection, &[], NOW, &MOORING).await.unwrap();
     store.revoke_api_key(&key.id, NOW, &MOORING).await.unwrap();
     let changes = store.changes_after(start).await.unwrap();
     let of_key = Some(Change::ApiKey(key.id.clone()));

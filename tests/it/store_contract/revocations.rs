@@ -9,6 +9,7 @@ use mooring::{
     store::{GivenUp, TokenHint},
 };
 use std::collections::{BTreeSet, HashSet};
+use std::slice;
 use time::Duration;
 use tokio::task::JoinSet;
 
@@ -19,10 +20,20 @@ on_both!(a_connection_that_ends_owes_its_strongest_token, async |on: On| {
     let store = &shelf.store;
     let by_oauth = shelf.with(&connection("oauth", Some("acme")), &oauth("access-1", "refresh-1")).await;
     let by_hand = shelf.with(&connection("pasted", None), &pasted("access-2")).await;
-    assert!(store.disconnect(&by_oauth.connection, Some(&by_oauth.credential), NOW, &MOORING).await.unwrap());
     assert!(
         store
-            .disconnect(&by_hand.connection, Some(&by_hand.credential), NOW + Duration::SECOND, &MOORING)
+            .disconnect(&by_oauth.connection, slice::from_ref(&by_oauth.credential), NOW, &MOORING)
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .disconnect(
+                &by_hand.connection,
+                slice::from_ref(&by_hand.credential),
+                NOW + Duration::SECOND,
+                &MOORING
+            )
             .await
             .unwrap()
     );
