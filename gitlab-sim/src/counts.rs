@@ -12,6 +12,8 @@ use crate::endpoint::Endpoint;
 pub struct Counts {
     /// Requests to `/oauth/token`, also those that a fault swallowed.
     pub token_requests: u64,
+    /// The most requests to `/oauth/token` that were under way at once.
+    pub token_requests_at_once: u64,
     /// Authorization codes that became tokens.
     pub codes_exchanged: u64,
     /// Refreshes that gave a new pair.

@@ -54,4 +54,4 @@ pub use endpoint::Endpoint;
 pub use fault::{Fault, Gate};
 pub use options::{Options, Version};
 pub use sim::Sim;
-pub use world::{App, MintedToken, OAuthPair, ServiceOwner, UserId, UserState};
+pub use world::{App, Link, MintedToken, OAuthPair, ServiceOwner, UserId, UserState};

@@ -32,6 +32,24 @@ impl Shared {
     }
 }
 
+/// Counts a token request for as long as it is under way.
+struct UnderWay(Arc<Shared>);
+
+impl UnderWay {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        let mut world = shared.world();
+        world.token_requests += 1;
+        world.counts.token_requests_at_once = world.counts.token_requests_at_once.max(world.token_requests);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.world().token_requests -= 1;
+    }
+}
+
 /// How a request ends on the wire.
 enum End {
     Whole(Reply),
@@ -67,6 +85,7 @@ async fn carry_out(shared: Arc<Shared>, call: Call) -> End {
     }
     let endpoint = Endpoint::of(&call);
     let obstacle = arrive(&mut shared.world(), endpoint, &call);
+    let _under_way = (endpoint == Endpoint::Token).then(|| UnderWay::begin(&shared));
     match &obstacle {
         Some(Obstacle::HoldBefore(gate)) => gate.pass().await,
         Some(Obstacle::Fault(Fault::DelayBefore(delay))) => tokio::time::sleep(*delay).await,

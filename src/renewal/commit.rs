@@ -3,6 +3,7 @@
 use super::{RenewalError, Renewals, schedule};
 use crate::{
     domain::{Connection, Credential, RenewalId},
+    failpoint,
     store::{GivenUp, Held, NextCredential, RenewalOutcome, StoreError},
 };
 use time::Duration;
@@ -31,6 +32,7 @@ impl Renewals {
                 }
             }
         };
+        failpoint::pass("committed");
         let current = self.store.open_credential(held.connection.id).await?;
         if committed.is_none() && !current.as_ref().is_some_and(|c| is_same_grant(&c.credential, &next)) {
             tracing::info!(connection = %held.connection.id, outcome = %RenewalOutcome::Superseded, "renewed");

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     domain::{Clock, Connection, ConnectionId, Credential, RenewalId, Tending, credential::lasts},
+    failpoint,
     providers::{CALL_LIMIT, Instances, Provider, RenewError},
     store::{Held, RenewalCause, RenewalOutcome, Store},
 };
@@ -164,9 +165,11 @@ impl Renewals {
                 proven_refused = Some(generation);
             }
             self.may_renew(&held.connection, cause)?;
+            failpoint::pass("decided");
             if self.store.claim_lease(id, &self.holder, LEASE).await? {
                 let landed = self.renew_under_lease(id, need, cause).await;
                 self.give_back_lease(id).await;
+                failpoint::pass("served");
                 return landed;
             }
             if cause == RenewalCause::Due || Instant::now() > patience {
@@ -218,6 +221,7 @@ impl Renewals {
         }
         self.may_renew(&held.connection, cause)?;
         let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
+        failpoint::pass("intent");
         let next = self.ask(&held, attempt).await?;
         Ok(Landed::new(self.commit(held, attempt, next).await?, How::Renewed))
     }

@@ -4,6 +4,7 @@
 use super::{RenewalError, Renewals};
 use crate::{
     domain::{Connection, ConnectionId, RenewalId},
+    failpoint,
     providers::KeepAnswer,
     store::{RenewalOutcome, StoreError, UnfinishedRenewal},
 };
@@ -25,6 +26,14 @@ pub(super) struct Journal<'a> {
 #[async_trait]
 impl KeepAnswer for Journal<'_> {
     async fn keep(&self, answer: &[u8]) {
+        failpoint::pass("answered");
+        self.make_durable(answer).await;
+        failpoint::pass("kept");
+    }
+}
+
+impl Journal<'_> {
+    async fn make_durable(&self, answer: &[u8]) {
         let sealed = self.renewals.store.seal_answer(self.connection, self.attempt, answer);
         let kept = timeout(PATIENCE, self.renewals.store.keep_answer(self.attempt, &sealed)).await;
         // `Ok(false)`: the connection ended meanwhile. Its grant is given up once the answer is read.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use time::{Duration, OffsetDateTime};
 
-pub use oauth::{App, OAuthPair};
+pub use oauth::{App, Link, OAuthPair};
 pub(crate) use oauth::{Application, Grant, OauthRow, RowEnd};
 pub(crate) use people::User;
 pub use people::{UserId, UserState};
@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) by_pat: HashMap<String, usize>,
     pub(crate) maintenance: bool,
     pub(crate) counts: Counts,
+    /// Requests to `/oauth/token` under way now.
+    pub(crate) token_requests: u64,
     pub(crate) seen: BTreeMap<Endpoint, Seen>,
     pub(crate) faults: Faults,
     last_id: i64,
@@ -74,6 +76,7 @@ impl World {
             by_pat: HashMap::new(),
             maintenance: false,
             counts: Counts::default(),
+            token_requests: 0,
             seen: BTreeMap::new(),
             faults: Faults::default(),
             last_id: 0,
