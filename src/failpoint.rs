@@ -24,7 +24,10 @@ mod planned {
     };
 
     static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| {
-        #[expect(clippy::disallowed_methods, reason = "no setting of Mooring: a released binary never reads it")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "no setting of Mooring: a released binary never reads it"
+        )]
         let text = std::env::var("FAILPOINT").ok()?;
         Some(text.parse().expect("FAILPOINT is step=kill, term or stop, and @ the number of the pass"))
     });
