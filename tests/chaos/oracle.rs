@@ -240,20 +240,18 @@ impl Case {
     /// The journal, newest first, without anything secret.
     fn told(&self) -> String {
         let facts = &self.held.connection.credential;
-        let mut text = format!(
-            "connection {}: generation {}, {} links at the provider, stopped {:?}, failure {:?}\n",
+        let head = format!(
+            "connection {}: generation {}, {} links at the provider, stopped {:?}, failure {:?}",
             self.held.connection.id,
             facts.generation,
             self.chain.len(),
             facts.stopped,
             facts.failure
         );
-        for entry in self.journal.iter().take(12) {
+        let lines = self.journal.iter().take(12).map(|entry| {
             let RenewalRecord { id, generation, cause, started_at, finished_at, outcome, detail, .. } = entry;
-            text += &format!(
-                "  {id} g{generation} {cause} {started_at} to {finished_at:?}: {outcome:?} {detail:?}\n"
-            );
-        }
-        text
+            format!("  {id} g{generation} {cause} {started_at} to {finished_at:?}: {outcome:?} {detail:?}")
+        });
+        std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n    ")
     }
 }
