@@ -1,6 +1,6 @@
 //! The database goes away, refuses to write, or is locked while an answer is on its way.
 
-use super::{LONG, finish, until};
+use super::{LONG, PATIENCE, finish, says, until};
 use crate::{
     base::{Base, On},
     cluster::Cluster,
@@ -73,7 +73,7 @@ async fn gone_before_the_answer(world: &Arc<World>, one: &Planted, killed: bool)
     Cluster::fragile().stop();
     gate.release();
     let spool = world.data(0).join("spool");
-    until("the answer is in the spool", Duration::from_secs(30), async || holds_an_answer(&spool)).await;
+    until("the answer is in the spool", PATIENCE, async || holds_an_answer(&spool)).await;
     if killed {
         let at = process.kill().await;
         Cluster::fragile().start();
@@ -92,11 +92,10 @@ async fn gone_before_the_answer(world: &Arc<World>, one: &Planted, killed: bool)
 async fn gone_before_the_commit(world: &Arc<World>, one: &Planted) {
     let mut process = world.start(0, Some("kept=stop")).await;
     ask(world, one);
-    until("the process stands still", Duration::from_secs(30), async || process.stands_still()).await;
+    until("the process stands still", PATIENCE, async || process.stands_still()).await;
     Cluster::fragile().stop();
     process.signal("-CONT").await;
-    let tries = async || process.log().contains("could not be kept; trying again");
-    until("a commit that fails", Duration::from_secs(30), tries).await;
+    says(&process, "could not be kept; trying again").await;
     Cluster::fragile().start();
     renewed(world, one).await;
     process.stop().await;
@@ -109,9 +108,12 @@ async fn read_only(world: &Arc<World>, one: &Planted) {
     gate.reached().await;
     world.base.execute("alter system set default_transaction_read_only = on").await;
     world.base.execute("select pg_reload_conf()").await;
+    // All sessions are told at once; ours shows that it has happened.
+    let is_on =
+        "select count(*) from pg_settings where name = 'default_transaction_read_only' and setting = 'on'";
+    until("no more writes", PATIENCE, async || world.base.count(is_on).await == 1).await;
     gate.release();
-    let tries = async || process.log().contains("could not be kept; trying again");
-    until("a commit that fails", Duration::from_secs(30), tries).await;
+    says(&process, "could not be kept; trying again").await;
     world.base.execute("alter system reset default_transaction_read_only").await;
     world.base.execute("select pg_reload_conf()").await;
     renewed(world, one).await;
@@ -146,7 +148,7 @@ fn holds_an_answer(spool: &std::path::Path) -> bool {
 async fn renewed(world: &Arc<World>, one: &Planted) {
     let kept =
         format!("select count(*) from credentials where connection_id = '{}' and generation = 2", one.id);
-    until("the answer is kept", Duration::from_secs(60), async || {
+    until("the answer is kept", PATIENCE, async || {
         world.base.end_leases_of_the_dead().await;
         world.base.count(&kept).await == 1
     })

@@ -1,6 +1,6 @@
 //! The disk is full when the answer comes: nothing can be made durable, and the process must hold out.
 
-use super::{LONG, finish, until};
+use super::{LONG, PATIENCE, finish, says, until};
 use crate::{
     base::On,
     oracle::Allowed,
@@ -15,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
-    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -38,13 +37,11 @@ pub(super) async fn run(plan: &Plan, sums: &Sums) {
         gate.reached().await;
         let filler = fill(disk.folder.path());
         gate.release();
-        let tries = async || process.log().contains(&one.id.to_string());
-        until("a commit that fails", Duration::from_secs(30), tries).await;
+        says(&process, &one.id.to_string()).await;
         fs::remove_file(filler).unwrap();
         let kept =
             format!("select count(*) from credentials where connection_id = '{}' and generation = 2", one.id);
-        until("the answer is kept", Duration::from_secs(60), async || world.base.count(&kept).await == 1)
-            .await;
+        until("the answer is kept", PATIENCE, async || world.base.count(&kept).await == 1).await;
     }
     process.stop().await;
     let found = finish(&world, vec![world.start(0, None).await], Allowed::default()).await;

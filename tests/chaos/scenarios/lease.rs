@@ -1,6 +1,6 @@
 //! A process sleeps past its lease, as in a paused virtual machine, while another one renews.
 
-use super::{LONG, finish, until};
+use super::{LONG, PATIENCE, finish, until};
 use crate::{
     base::On,
     oracle::Allowed,
@@ -9,7 +9,7 @@ use crate::{
     world::{Planted, World},
 };
 use gitlab_sim::Endpoint;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 const LAPSE: &str = "update credentials set lease_until = 0 where lease_until > 0";
 
@@ -25,7 +25,7 @@ async fn story(plan: &Plan, name: &str, shown: u64, sums: &Sums, round: impl Asy
         return;
     }
     let row = Row::new(name, On::Postgres);
-    let world = World::new(On::Postgres, LONG, plan.of(1, 20)).await;
+    let world = World::new(On::Postgres, LONG, plan.of(1, 10)).await;
     for one in world.all() {
         round(&world, &one).await;
     }
@@ -40,7 +40,7 @@ async fn before_sending(world: &Arc<World>, one: &Planted) {
     let mut sleeper = world.start(0, Some("intent=stop")).await;
     let mut other = world.start(1, None).await;
     let asked = ask(world, one);
-    until("it stands still", Duration::from_secs(30), async || sleeper.stands_still()).await;
+    until("it stands still", PATIENCE, async || sleeper.stands_still()).await;
     world.base.execute(LAPSE).await;
     world.renew(1, one).await;
     sleeper.signal("-CONT").await;

@@ -35,6 +35,10 @@ const LONG: Duration = Duration::from_hours(2);
 /// And where they shall come all the time.
 const SHORT: Duration = Duration::from_secs(2);
 
+/// How long what must come may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Runs them all. `false`: something was violated.
 pub(crate) async fn run(plan: &Plan) -> bool {
     let sums = Sums::default();
@@ -79,11 +83,20 @@ async fn stop_and_judge(world: &World, mut processes: Vec<Process>, allowed: All
     judge(world, allowed).await
 }
 
+/// Waits until a process says this in its log.
+async fn says(process: &Process, what: &str) {
+    let patience = Instant::now() + PATIENCE;
+    while !process.log().contains(what) {
+        assert!(Instant::now() < patience, "{} never said {what:?}:\n{}", process.name, process.log());
+        sleep(LOOK_EVERY).await;
+    }
+}
+
 /// Waits for what must come.
 async fn until(what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> bool) {
     let patience = Instant::now() + within;
     while !is_so().await {
         assert!(Instant::now() < patience, "{what}: not within {within:?}");
-        sleep(Duration::from_millis(20)).await;
+        sleep(LOOK_EVERY).await;
     }
 }

@@ -1,6 +1,6 @@
 //! The provider comes back from an outage, and everything is due at once.
 
-use super::{LONG, stop_and_judge, until};
+use super::{LONG, PATIENCE, stop_and_judge, until};
 use crate::{
     base::On,
     oracle::Allowed,
@@ -28,7 +28,7 @@ pub(super) async fn run(plan: &Plan, sums: &Sums) {
     world.base.execute("update credentials set renew_at = 1, expires_at = 2").await;
     world.sim.fault_always(Endpoint::Token, Fault::bad_gateway());
     let processes = vec![world.start(0, None).await];
-    until("failures", Duration::from_secs(30), async || world.sim.count(Endpoint::Token) > 20).await;
+    until("failures", PATIENCE, async || world.sim.count(Endpoint::Token) > 20).await;
     world.sim.clear_faults();
     world.sim.fault_always(Endpoint::Token, Fault::DelayBefore(TAKES));
     let begun = Instant::now();

@@ -1,6 +1,6 @@
 //! The provider breaks off, lies, or no longer knows our application.
 
-use super::{LONG, SHORT, finish, until};
+use super::{LONG, PATIENCE, SHORT, finish, until};
 use crate::{
     base::On,
     oracle::Allowed,
@@ -75,8 +75,7 @@ async fn wrong_secret(plan: &Plan, on: On, row: Row, sums: &Sums) {
     let App { client_id, .. } = &world.application;
     world.sim.renew_secret(client_id);
     let denied = world.sim.counts().refreshes_denied;
-    until("refusals", Duration::from_secs(30), async || world.sim.counts().refreshes_denied >= denied + 5)
-        .await;
+    until("refusals", PATIENCE, async || world.sim.counts().refreshes_denied >= denied + 5).await;
     sleep(Duration::from_secs(plan.of(3, 60))).await;
     world.sim.register_application(&world.application, "http://localhost/oauth/gitlab/callback", &["api"]);
     let found = finish(&world, processes, Allowed::default()).await;
@@ -99,7 +98,7 @@ async fn hang_up(plan: &Plan, on: On, row: Row, sums: &Sums) {
         gate.release();
         let renewed =
             format!("select count(*) from credentials where connection_id = '{id}' and generation = 2");
-        until("the renewal", Duration::from_secs(20), async || world.base.count(&renewed).await == 1).await;
+        until("the renewal", PATIENCE, async || world.base.count(&renewed).await == 1).await;
     }
     let found = finish(&world, processes, Allowed::default()).await;
     row.end(&world, &found, sums);
