@@ -117,6 +117,15 @@ impl Base {
         u64::try_from(rows[0].0).expect("a count")
     }
 
+    /// Waits until the database has finished what a killed process had sent it. A lease lasts five times as long as
+    /// a statement may, so nobody sees the lease end before that.
+    pub(crate) async fn outlive(&self, process: &str) {
+        let sessions = format!("select count(*) from pg_stat_activity where application_name = '{process}'");
+        while self.count(&sessions).await > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Ends the leases of processes that were killed, as if their time had passed.
     pub(crate) async fn end_leases_of_the_dead(&self) {
         if matches!(self, Self::Postgres(_)) {

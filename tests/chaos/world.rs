@@ -156,6 +156,7 @@ impl World {
     pub(crate) async fn buried(&self, process: &Process, at: OffsetDateTime) {
         self.kills.lock().unwrap().push(Kill { process: process.name.clone(), at });
         if self.on != On::Sqlite {
+            self.base.outlive(&process.name).await;
             self.base.execute(&format!("insert into chaos_dead values ('{}')", process.name)).await;
             self.base.end_leases_of_the_dead().await;
         }
@@ -163,21 +164,32 @@ impl World {
 
     /// Adds connections, as if as many people had consented.
     pub(crate) async fn plant(&self, connections: usize) {
-        for _ in 0..connections {
-            let pair = self.sim.mint_oauth(self.user, &self.application, &["api"]);
-            let now = Clock::default().now();
-            let life = self.sim.access_token_life();
-            let credential = Credential {
-                access_token: Secret::new(pair.access),
-                obtained_at: now,
-                expires_at: Some(now + life),
-                scopes: Scopes::parse("api"),
-                renewal: Renewal::Refresh(Secret::new(pair.refresh.clone())),
-            };
-            let connection = self.connection(&credential, now);
-            self.store.add_connection(&connection, &credential, &Actor::CommandLine).await.unwrap();
-            self.planted.lock().unwrap().push(Planted { id: connection.id, root: pair.refresh });
-        }
+        let new: Vec<_> = (0..connections).map(|_| self.consented()).collect();
+        let planted =
+            new.iter().map(|(connection, _, root)| Planted { id: connection.id, root: root.clone() });
+        let planted: Vec<_> = planted.collect();
+        let store = self.store.clone();
+        let adding = tokio::spawn(async move {
+            for (connection, credential, _) in new {
+                store.add_connection(&connection, &credential, &Actor::CommandLine).await.unwrap();
+            }
+        });
+        adding.await.unwrap();
+        self.planted.lock().unwrap().extend(planted);
+    }
+
+    /// A connection with its credential, and the refresh token in the open.
+    fn consented(&self) -> (Connection, Credential, String) {
+        let pair = self.sim.mint_oauth(self.user, &self.application, &["api"]);
+        let now = Clock::default().now();
+        let credential = Credential {
+            access_token: Secret::new(pair.access),
+            obtained_at: now,
+            expires_at: Some(now + self.sim.access_token_life()),
+            scopes: Scopes::parse("api"),
+            renewal: Renewal::Refresh(Secret::new(pair.refresh.clone())),
+        };
+        (self.connection(&credential, now), credential, pair.refresh)
     }
 
     pub(crate) fn all(&self) -> Vec<Planted> {
