@@ -39,6 +39,7 @@ pub mod config;
 pub mod connect;
 pub mod disconnect;
 pub mod domain;
+mod failpoint;
 pub mod feed;
 pub mod handout;
 pub mod health;

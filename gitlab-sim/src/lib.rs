@@ -56,4 +56,4 @@ pub use fault::{Fault, Gate};
 pub use options::{Options, Version};
 pub use sim::Sim;
 pub use template::{Ending, Template};
-pub use world::{App, MintedToken, OAuthPair, ServiceOwner, UserId, UserState};
+pub use world::{App, Link, MintedToken, OAuthPair, ServiceOwner, UserId, UserState};

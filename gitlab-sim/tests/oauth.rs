@@ -112,6 +112,35 @@ async fn a_spent_refresh_token_is_denied_and_counted_and_hurts_nobody() {
 }
 
 #[tokio::test]
+async fn a_chain_tells_what_became_of_a_grant() {
+    let world = World::new().await;
+    let first = world.sim.mint_oauth(world.user, &world.app, &["api"]);
+    let second = world.refresh(&first.refresh).await.json();
+    world.refresh(&first.refresh).await;
+    let chain = world.sim.chain(&first.refresh);
+    assert_eq!(chain.len(), 2);
+    assert_eq!((chain[0].live, chain[0].presented_spent), (false, 1));
+    assert_eq!((chain[1].live, chain[1].presented_spent), (true, 0));
+    assert_eq!(second["refresh_token"], chain[1].pair.refresh);
+}
+
+#[tokio::test]
+async fn token_requests_under_way_at_once_are_counted() {
+    let world = World::new().await;
+    let pairs = [(); 2].map(|()| world.sim.mint_oauth(world.user, &world.app, &["api"]).refresh);
+    world.refresh("unknown").await;
+    assert_eq!(world.sim.counts().token_requests_at_once_most, 1);
+    let gate = world.sim.hold(gitlab_sim::Endpoint::Token);
+    let both = async {
+        gate.reached().await;
+        world.refresh(&pairs[1]).await;
+        gate.release();
+    };
+    tokio::join!(world.refresh(&pairs[0]), both);
+    assert_eq!(world.sim.counts().token_requests_at_once_most, 2);
+}
+
+#[tokio::test]
 async fn a_refresh_is_checked_in_gitlabs_order() {
     let world = World::new().await;
     let other = world.sim.add_application(CALLBACK, &["api"]);

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     domain::{Connection, ConnectionId, Credential, RenewalId, RenewalKind, credential::lasts},
+    failpoint,
     providers::RenewError,
     store::{Held, RenewalCause, RenewalFailure, RenewalOutcome},
 };
@@ -32,6 +33,7 @@ impl Renewals {
         }
         self.pass_breaker(&held.connection, cause).await?;
         let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
+        failpoint::pass("intent");
         let asked = self.ask(&held, attempt).await;
         if let Err(error) = self.heard(&held.connection, asked.as_ref().map(drop).map_err(|f| &f.error)).await
         {

@@ -3,6 +3,7 @@
 use super::{RenewalError, Renewals, schedule};
 use crate::{
     domain::{Change, Connection, Credential, Renewal, RenewalId},
+    failpoint,
     store::{GivenUp, Held, NextCredential, RenewalFailure, RenewalOutcome, Renewed, StoreError},
 };
 use time::Duration;
@@ -35,6 +36,7 @@ impl Renewals {
                 }
             }
         };
+        failpoint::pass("committed");
         self.uncommitted.forget(held.connection.id);
         self.tally.count(if committed.is_some() {
             RenewalOutcome::Renewed

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     domain::{Clock, Connection, ConnectionId, Reason, RenewalId, RenewalKind, Tending, credential::lasts},
+    failpoint,
     providers::{CALL_LIMIT, Instances, Provider},
     store::{Held, RenewalCause, Store, StoreError},
 };
@@ -128,7 +129,7 @@ impl Renewals {
             let landed = tokio::select! {
                 landed = flight => landed.unwrap_or(Err(RenewalError::BrokeOff)),
                 // The flight goes on until the database has it; nobody else waits for that.
-                held = self.uncommitted.wait(id) => return Ok(held),
+                held = self.uncommitted.wait(id, |held| self.meets(held, need)) => return Ok(held),
             };
             match landed {
                 Ok(landed) if joined && !self.settles(&landed, need, cause) => {}
@@ -190,9 +191,11 @@ impl Renewals {
             }
             self.may_renew(&held.connection, cause)?;
             let permit = self.permits.take(&held.connection.base_url, cause).await?;
+            failpoint::pass("decided");
             if self.take_lease(&held.connection).await? {
                 let landed = self.renew_under_lease(id, need, cause).await;
                 self.give_back_lease(id).await;
+                failpoint::pass("served");
                 return landed;
             }
             drop(permit);

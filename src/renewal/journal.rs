@@ -4,6 +4,7 @@
 use super::{RenewalError, Renewals, failure};
 use crate::{
     domain::{Change, Connection, ConnectionId, Credential, RenewalId},
+    failpoint,
     providers::{KeepAnswer, RenewError},
     store::{Held, RenewalOutcome, StoreError, UnfinishedRenewal},
 };
@@ -46,10 +47,17 @@ impl<'a> Journal<'a> {
 #[async_trait]
 impl KeepAnswer for Journal<'_> {
     async fn keep(&self, answer: &[u8]) {
+        failpoint::pass("answered");
         // From here on the old token is dead. Who reads it from memory reads it anew.
         self.renewals.store.relay(&Change::Connection(self.connection.id));
-        let sealed =
-            self.renewals.store.seal_answer(self.connection, self.attempt, &self.with_earlier(answer));
+        self.make_durable(&self.with_earlier(answer)).await;
+        failpoint::pass("kept");
+    }
+}
+
+impl Journal<'_> {
+    async fn make_durable(&self, answers: &[u8]) {
+        let sealed = self.renewals.store.seal_answer(self.connection, self.attempt, answers);
         let kept = timeout(PATIENCE, self.renewals.store.keep_answer(self.attempt, &sealed)).await;
         // `Ok(false)`: the connection ended meanwhile. Its grant is given up once the answer is read.
         if matches!(kept, Ok(Ok(_))) {
@@ -104,14 +112,20 @@ impl Renewals {
         let now = self.clock.now();
         let next = self.answer_of(&held, one);
         if held.connection.credential.generation != one.generation {
-            match next {
-                Ok(late) => self.give_up_if_other(&held, late.and_then(Result::ok)).await?,
+            let outcome = match next {
+                // Another process's spool may have its answer, and can then open it again.
+                Ok(None) => RenewalOutcome::Uncertain,
+                Ok(Some(late)) => {
+                    self.give_up_if_other(&held, late.ok()).await?;
+                    RenewalOutcome::Superseded
+                }
                 // It keeps nothing waiting: it would only have said what to revoke.
                 Err(error) => {
                     tracing::warn!(connection = %one.connection, %error, "an answer that came too late does not open");
+                    RenewalOutcome::Superseded
                 }
-            }
-            return Ok(self.store.close_renewal(one.id, RenewalOutcome::Superseded, now).await?);
+            };
+            return Ok(self.store.close_renewal(one.id, outcome, now).await?);
         }
         match next? {
             Some(Ok(next)) => {

@@ -35,12 +35,13 @@ impl Uncommitted {
         self.kept.lock().expect("nothing panics under this lock").remove(&id);
     }
 
-    /// Waits until there is one for this connection.
-    pub(super) async fn wait(&self, id: ConnectionId) -> Arc<Held> {
+    /// Waits until there is one for this connection that will do.
+    pub(super) async fn wait(&self, id: ConnectionId, will_do: impl Fn(&Held) -> bool) -> Arc<Held> {
         loop {
             let more = self.more.notified();
-            if let Some(held) = self.kept.lock().expect("nothing panics under this lock").get(&id) {
-                return Arc::clone(held);
+            let kept = self.kept.lock().expect("nothing panics under this lock").get(&id).cloned();
+            if let Some(held) = kept.filter(|held| will_do(held)) {
+                return held;
             }
             more.await;
         }

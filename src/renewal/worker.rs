@@ -31,19 +31,19 @@ impl Worker {
         Self { store, renewals, clock, tracker, taken_up: Arc::default() }
     }
 
-    /// Takes up the credentials whose time has come and that are not taken up yet.
-    pub async fn begin_round(&self) -> Result<Vec<JoinHandle<()>>, StoreError> {
+    /// Takes up the credentials whose time has come and that are not taken up yet: which, and what waits for them.
+    pub async fn begin_round(&self) -> Result<Vec<(ConnectionId, JoinHandle<()>)>, StoreError> {
         let due = self.store.due_for_renewal(self.clock.now(), BATCH).await?;
         let mut taken_up = self.taken_up.lock().expect("nothing panics under this lock");
         let new: Vec<_> = due.into_iter().filter(|id| taken_up.insert(*id)).collect();
-        Ok(new.into_iter().map(|id| self.tracker.spawn(self.clone().take_up(id))).collect())
+        Ok(new.into_iter().map(|id| (id, self.tracker.spawn(self.clone().take_up(id)))).collect())
     }
 
     /// Renews the credentials whose time has come, and says how many were taken up.
     pub async fn try_once(&self) -> Result<usize, StoreError> {
         let round = self.begin_round().await?;
         let count = round.len();
-        futures_util::future::join_all(round).await;
+        futures_util::future::join_all(round.into_iter().map(|(_, taken_up)| taken_up)).await;
         Ok(count)
     }
 

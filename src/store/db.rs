@@ -2,7 +2,7 @@
 
 use super::{StoreError, postgres::Postgres};
 use sqlx::{
-    SqlitePool,
+    Connection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -67,7 +67,13 @@ impl Db {
             .foreign_keys(true)
             .pragma("trusted_schema", "off")
             .pragma("secure_delete", "on");
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        // A commit that SQLite itself took back, as it does on a full disk, leaves sqlx with a transaction that it
+        // can neither end nor begin anew: such a connection is replaced.
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options.clone())
+            .await?;
         SQLITE_MIGRATIONS.run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { write, read })

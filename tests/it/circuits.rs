@@ -111,7 +111,7 @@ async fn recover(app: &TestApp, program: &Http, others: usize) {
     assert_eq!(app.sim().counts().token_requests, before.token_requests + 1, "one connection probes");
     probe.release();
     for flight in round.0.unwrap().into_iter().chain(round.1.unwrap()) {
-        flight.await.unwrap();
+        flight.1.await.unwrap();
     }
     let all = before.refreshes_granted + 1 + others as u64;
     work_until(app, async || app.sim().counts().refreshes_granted == all).await;
@@ -200,7 +200,7 @@ on_both!(a_provider_that_hangs_holds_up_no_other, async |on: On| {
     let counts = app.sim().counts();
     assert_eq!((counts.token_requests_under_way, counts.refreshes_granted), (16, 0));
     drop(gates);
-    join_all(round).await;
+    join_all(round.into_iter().map(|(_, flight)| flight)).await;
     work_until(&app, async || app.sim().counts().refreshes_granted == 60).await;
     assert_eq!(app.sim().counts().token_requests_at_once_most, AT_ONCE, "sixty were due");
     assert!(elsewhere.counts().token_requests_at_once_most <= AT_ONCE);

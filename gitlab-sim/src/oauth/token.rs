@@ -75,7 +75,9 @@ fn refreshable(world: &mut World, call: &Call) -> Result<(usize, Vec<String>), T
     let token = call.param("refresh_token").ok_or(TokenError::InvalidRequest(Some("refresh_token")))?;
     let at = world.row_of_refresh(token).ok_or(TokenError::InvalidGrant)?;
     if let Some(end) = world.rows[at].end {
-        world.counts.refresh_tokens_presented_twice += u64::from(end == RowEnd::Refreshed);
+        let spent = u64::from(end == RowEnd::Refreshed);
+        world.counts.refresh_tokens_presented_twice += spent;
+        world.rows[at].presented_spent += spent;
         return Err(TokenError::InvalidGrant);
     }
     let credentials = Credentials::of(world, call)?.ok_or(TokenError::InvalidGrant)?;

@@ -74,6 +74,11 @@ impl Sim {
         self.world().set_life(life.as_secs());
     }
 
+    /// The life of the next OAuth access token.
+    pub fn access_token_life(&self) -> Duration {
+        self.world().options.access_token_life
+    }
+
     /// The simulator's idea of now.
     pub fn now(&self) -> time::OffsetDateTime {
         self.world().now()

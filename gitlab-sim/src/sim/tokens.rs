@@ -4,7 +4,7 @@ use time::Date;
 
 use crate::endpoint::Endpoint;
 use crate::sim::Sim;
-use crate::world::{App, Kind, MintedToken, OAuthPair, ServiceOwner, UserId};
+use crate::world::{App, Kind, Link, MintedToken, OAuthPair, ServiceOwner, UserId};
 
 impl Sim {
     /// A classic personal access token.
@@ -95,5 +95,11 @@ impl Sim {
     /// All refresh tokens that would be accepted now, oldest first.
     pub fn live_refresh_tokens(&self) -> Vec<String> {
         self.world().live_refresh_tokens()
+    }
+
+    /// The pair with this refresh token and all that refreshes made of it, oldest first: what became of a
+    /// grant, whoever holds it.
+    pub fn chain(&self, refresh: &str) -> Vec<Link> {
+        self.world().chain(refresh)
     }
 }

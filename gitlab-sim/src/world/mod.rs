@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use time::{Duration, OffsetDateTime};
 
-pub use oauth::{App, OAuthPair};
+pub use oauth::{App, Link, OAuthPair};
 pub(crate) use oauth::{Application, Grant, OauthRow, RowEnd};
 pub(crate) use people::User;
 pub use people::{UserId, UserState};

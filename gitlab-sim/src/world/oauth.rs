@@ -68,6 +68,21 @@ pub(crate) struct OauthRow {
     pub(crate) end: Option<RowEnd>,
     /// The application was deleted and took the row with it.
     pub(crate) gone: bool,
+    /// The row that a refresh made of this one.
+    pub(crate) next: Option<usize>,
+    /// How often the refresh token arrived after it had been spent.
+    pub(crate) presented_spent: u64,
+}
+
+/// One pair of a chain: each refresh adds the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The pair.
+    pub pair: OAuthPair,
+    /// Whether the refresh token would be accepted now.
+    pub live: bool,
+    /// How often the refresh token arrived after it had been spent.
+    pub presented_spent: u64,
 }
 
 impl OauthRow {
@@ -99,6 +114,8 @@ impl World {
             life,
             end: None,
             gone: false,
+            next: None,
+            presented_spent: 0,
         };
         let at = self.rows.len();
         self.by_access.insert(row.access.clone(), at);
@@ -110,6 +127,7 @@ impl World {
     /// The hard rotation: the old row ends, and with it both of its tokens, as the new one begins.
     pub(crate) fn refresh_row(&mut self, at: usize, scopes: Vec<String>) -> &OauthRow {
         self.rows[at].end = Some(RowEnd::Refreshed);
+        self.rows[at].next = Some(self.rows.len());
         let OauthRow { client_id, user, .. } = self.rows[at].clone();
         let life = self.token_life();
         self.insert_row(&client_id, user, scopes, life)
@@ -132,6 +150,18 @@ impl World {
     pub(crate) fn live_refresh_tokens(&self) -> Vec<String> {
         let live = self.rows.iter().filter(|row| row.end.is_none() && !row.gone);
         live.map(|row| row.refresh.clone()).collect()
+    }
+
+    /// The pair with this refresh token and those that refreshes made of it, oldest first.
+    pub(crate) fn chain(&self, refresh: &str) -> Vec<Link> {
+        let first = self.row_of_refresh(refresh);
+        let rows = std::iter::successors(first, |at| self.rows[*at].next).map(|at| &self.rows[at]);
+        let link = |row: &OauthRow| Link {
+            pair: OAuthPair { access: row.access.clone(), refresh: row.refresh.clone() },
+            live: row.end.is_none() && !row.gone,
+            presented_spent: row.presented_spent,
+        };
+        rows.map(link).collect()
     }
 
     /// Revokes all tokens and codes that a user gave to an application.

@@ -141,8 +141,11 @@ on_both!(a_renewal_is_committed_once, async |on: On| {
     assert_eq!(outcomes, expected);
     let told = store.list_events(Some(&was.id.to_string()), None, 10).await.unwrap();
     assert_eq!(told.iter().filter(|e| e.event.kind == EventKind::Renewed).count(), 1);
-    let free = store.claim_lease(was.id, "other", std::time::Duration::from_mins(1)).await.unwrap();
-    assert!(free, "the commit gave the lease back");
+    // Who commits what a crash left behind goes on under its lease.
+    let free = async || store.claim_lease(was.id, "other", std::time::Duration::from_mins(1)).await.unwrap();
+    assert!(!free().await, "the commit left the lease alone");
+    store.release_lease(was.id, "me").await.unwrap();
+    assert!(free().await);
 });
 
 on_both!(a_late_answer_does_not_bring_a_connection_back, async |on: On| {
