@@ -37,7 +37,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("MOORING_INTEGRATION_<ID>_OAUTH_SCOPES", "api", "Scopes asked for at that integration when no use case says more."),
     unset("MOORING_INTEGRATION_<ID>_CA_FILE", "PEM bundle trusted for that integration beside the system's roots."),
     unset("MOORING_CA_FILE", "PEM bundle trusted for every integration beside the system's roots."),
-    unset("MOORING_OUTBOUND_ALLOW", "Hosts or CIDRs, comma-separated, that a base URL typed by a user may reach although they are private."),
+    unset("MOORING_OUTBOUND_ALLOW", "Hosts or CIDRs, comma-separated, that a base URL typed by a user, or a webhook, may reach although they are private."),
     plain("MOORING_ALLOW_CUSTOM_BASE_URL", "true", "Whether users may connect, by access token, an instance that is not configured here."),
     plain("MOORING_RENEW_BEFORE", "10m", "An OAuth credential is renewed in the background when less than this is left (30s to 1h)."),
     plain("MOORING_WARN_BEFORE", "30d,7d,1d", "When to warn that a credential nobody can renew is about to expire."),

@@ -173,7 +173,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the provider refuses this token and that only a person can bring another.
+    /// Notes that the provider refuses this token and that only a person can bring another. An end that was told as
+    /// such is not told again.
     pub async fn stop(
         &self,
         was: &Connection,
@@ -184,17 +185,19 @@ impl Store {
         let mut told = event(EventKind::ActionRequired, at, was.id, was.tenant.as_deref(), actor);
         told.detail = Some(reason.to_string());
         in_transaction!(self.db, |tx| {
-            let changed = sqlx::query(
+            let stopped: Option<(Option<i64>,)> = sqlx::query_as(
                 "update credentials set stopped = $3
-                  where connection_id = $1 and generation = $2 and stopped is null",
+                  where connection_id = $1 and generation = $2 and stopped is null
+              returning told_before",
             )
             .bind(was.id.to_string())
             .bind(was.credential.generation)
             .bind(reason.as_str())
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            if changed == 1 {
+            .fetch_optional(&mut *tx)
+            .await?;
+            if let Some((told_before,)) = stopped
+                && !(reason == Reason::TokenExpired && told_before == Some(0))
+            {
                 append_event!(tx, &told);
             }
         });

@@ -51,6 +51,23 @@ fn in_words(end: Date) -> String {
     format!("{} {} {} 00:00 UTC", end.day(), end.month(), end.year())
 }
 
+on_both!(an_end_that_was_told_is_not_told_again_by_a_check, async |on: On| {
+    let app = TestApp::start(on).await;
+    let end = date_in(&app, 2);
+    let (program, id) = pasted(&app, "acme", end).await;
+    advance_to(&app, end, time::Duration::ZERO);
+    expiry(app.app()).try_once().await.unwrap();
+    let checked = program.post_json("/api/v1/connections/acme/check", json!({})).await.expect(200).json();
+    assert_eq!(
+        (&checked["status"], &checked["reason"]),
+        (&json!("action_required"), &json!("token_expired"))
+    );
+    let events = app.app().state.store.list_events(Some(&id), None, 100).await.unwrap();
+    let ends = [EventKind::Expired, EventKind::ActionRequired];
+    let told = ends.map(|kind| events.iter().filter(|logged| logged.event.kind == kind).count());
+    assert_eq!(told, [1, 0]);
+});
+
 on_both!(each_threshold_is_told_once_and_then_the_end, async |on: On| {
     let mut app = TestApp::start(on).await;
     let end = date_in(&app, 40);

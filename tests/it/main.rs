@@ -36,6 +36,7 @@ mod renewal_machine;
 mod rolling_restart;
 mod self_rotation;
 mod self_rotation_calls;
+mod self_rotation_doubts;
 mod sessions;
 mod store_contract;
 mod support;

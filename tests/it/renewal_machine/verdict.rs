@@ -7,7 +7,7 @@ use super::{
 use mooring::{
     domain::{Reason, Renewal},
     renewal::RenewalError,
-    store::Held,
+    store::{Held, RenewalRecord},
 };
 use proptest::{prop_assert, prop_assert_eq};
 use std::collections::BTreeSet;
@@ -121,7 +121,8 @@ impl Rig {
         for of in 0..self.subjects.len() {
             let held = self.held(of).await;
             all_well &= held.connection.credential.stopped.is_none();
-            self.judge_end_of(&held)?;
+            let journal = self.store.list_renewals(held.connection.id, None, 20).await.expect("it answers");
+            self.judge_end_of(&held, &journal)?;
             held_here.insert(refresh_token(&held));
         }
         let open_breakers = self.store.open_breakers().await.expect("the store answers");
@@ -132,7 +133,7 @@ impl Rig {
         Ok(())
     }
 
-    fn judge_end_of(&self, held: &Held) -> Verdict {
+    fn judge_end_of(&self, held: &Held, journal: &[RenewalRecord]) -> Verdict {
         let connection = &held.connection;
         let standing = connection.standing(self.ground.clock.now(), Duration::ZERO);
         if self.is_alive(held) {
@@ -143,7 +144,7 @@ impl Rig {
             );
             return Ok(());
         }
-        prop_assert!(self.known.lost, "a connection was lost: {standing:?}");
+        prop_assert!(self.known.lost, "a connection was lost: {standing:?}, {journal:#?}");
         prop_assert_eq!(standing.reason, Some(Reason::RenewalAnswerLost), "a lost answer is named");
         Ok(())
     }
