@@ -172,7 +172,8 @@ impl Connection {
             return stands(Status::ActionRequired, Some(Reason::TokenExpired), Some(self.remedy()));
         }
         if let Some(failure) = self.failure() {
-            let action = (failure.code == Reason::RenewalAnswerLost).then(|| self.remedy());
+            let by_hand = matches!(failure.code, Reason::RenewalAnswerLost | Reason::InsufficientScope);
+            let action = by_hand.then(|| self.remedy());
             return stands(Status::Degraded, Some(failure.code), action);
         }
         if let Some(reason) = self.unmet() {

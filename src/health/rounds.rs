@@ -161,10 +161,7 @@ impl Met {
 
 /// Whether an error is of the instance and not of one token.
 fn speaks_for_all(error: &InspectError) -> bool {
-    matches!(
-        error,
-        InspectError::Unreachable { .. } | InspectError::NotGitLab { .. } | InspectError::RateLimited { .. }
-    )
+    matches!(error, InspectError::Unreachable { .. } | InspectError::RateLimited { .. })
 }
 
 fn by_base_url(due: Vec<DueCheck>) -> Vec<Vec<ConnectionId>> {

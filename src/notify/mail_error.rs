@@ -42,10 +42,10 @@ pub enum MailError {
 }
 
 impl MailError {
-    /// Whether the same mail will never be taken. What a person can mend at the mail server or in the
-    /// settings, such as a password, is not of this kind: the mail waits for it.
+    /// Whether the same mail can never be sent. What a person can mend at the mail server or in the settings, such
+    /// as a password, a full mailbox or an address, is not of this kind: the mail waits for it.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Letter(_) | Self::Address(_))
+        matches!(self, Self::Letter(_) | Self::Address(_))
     }
 
     /// Reads the mail library's error. `signing_in`: a user and a password were to be sent.

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-/// What is told of an event: as things stood when it happened. It is the body of a webhook, and what a mail is made of.
+/// What is told of an event: and how its connection stands when it is passed on, a moment later. It is the body of a webhook, and what a mail is made of.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Notice {
     /// The kind of event, such as `connection.expiring`.

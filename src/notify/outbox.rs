@@ -5,7 +5,7 @@
 
 use super::{compose::notice, gaps::Gaps, kinds::Kinds, schedule::LIFE};
 use crate::{
-    domain::{Clock, Connection, Event},
+    domain::{Clock, Connection, Event, EventKind, Status},
     store::{Audience, LoggedEvent, MAIL, NewDelivery, Store, StoreError},
 };
 use std::sync::{Mutex, PoisonError};
@@ -62,11 +62,14 @@ impl Outbox {
         let audiences = self.store.audiences().await?;
         let mut deliveries = Vec::new();
         for LoggedEvent { seq, event } in events {
-            let channels = self.channels(event, &audiences);
+            let mut channels = self.channels(event, &audiences);
             if channels.is_empty() {
                 continue;
             }
             let connection = self.connection(event).await?;
+            if event.kind == EventKind::ActionRequired && self.needs_nobody(connection.as_ref()) {
+                channels.retain(|channel| channel != MAIL);
+            }
             let told = notice(event, connection.as_ref(), &self.site_url, self.warn_before);
             let body = serde_json::to_string(&told).expect("a notice has string keys");
             deliveries.extend(channels.into_iter().map(|channel| NewDelivery {
@@ -92,6 +95,12 @@ impl Outbox {
         let endpoints = audiences.iter().filter(hears).map(|audience| audience.endpoint.to_string());
         let mail = self.mail.as_ref().filter(|kinds| kinds.include(kind)).map(|_| MAIL.to_owned());
         endpoints.chain(mail).collect()
+    }
+
+    /// Whether a connection was mended before anybody was told: a mail would send somebody there for nothing.
+    fn needs_nobody(&self, connection: Option<&Connection>) -> bool {
+        let now = self.clock.now();
+        connection.is_some_and(|c| c.standing(now, self.warn_before).status != Status::ActionRequired)
     }
 
     /// The connection that an event is about, as far as it is there and can be read.

@@ -23,29 +23,34 @@ impl Postman {
     /// Sends what is due as one mail, and says how many notices it had.
     pub async fn try_once(&self) -> Result<usize, StoreError> {
         let taken = self.store.take_deliveries(MAIL, self.clock.now(), HOLD, AT_ONCE).await?;
-        // Our own words, written by a version that may have known more: what does not read is given up below.
-        let notices: Vec<_> =
-            taken.iter().filter_map(|one| serde_json::from_str::<Notice>(&one.body).ok()).collect();
+        // Our own words, written by a version that may have known more.
+        let read = |one: &TakenDelivery| serde_json::from_str::<Notice>(&one.body).ok();
+        let notices: Vec<_> = taken.iter().filter_map(read).collect();
         let sent = self.mailer.send(&notices).await;
         if let Err(error) = &sent {
             tracing::warn!(notices = notices.len(), %error, "a mail was not sent");
         }
+        // What was one mail stays one.
+        let chance = rand::random();
         for delivery in &taken {
-            self.note(delivery, sent.as_ref().err()).await?;
+            let end = match &sent {
+                Ok(()) if read(delivery).is_some() => AttemptEnd::Delivered,
+                Ok(()) => AttemptEnd::GivenUp,
+                Err(error) => self.after(error, delivery, chance),
+            };
+            let error = sent.as_ref().err().map(ToString::to_string);
+            let attempted = Attempted { status: None, error, end };
+            self.store.end_attempt(delivery.id, &attempted, self.clock.now()).await?;
         }
         Ok(taken.len())
     }
 
-    async fn note(&self, delivery: &TakenDelivery, error: Option<&MailError>) -> Result<(), StoreError> {
+    fn after(&self, error: &MailError, delivery: &TakenDelivery, chance: f64) -> AttemptEnd {
+        if error.is_permanent() {
+            return AttemptEnd::GivenUp;
+        }
         let now = self.clock.now();
-        let again =
-            || next_attempt(delivery.attempts, now, delivery.give_up_at, Duration::ZERO, rand::random());
-        let end = match error {
-            None => AttemptEnd::Delivered,
-            Some(error) if error.is_permanent() => AttemptEnd::GivenUp,
-            Some(_) => again().map_or(AttemptEnd::GivenUp, AttemptEnd::TryAgainAt),
-        };
-        let attempted = Attempted { status: None, error: error.map(ToString::to_string), end };
-        self.store.end_attempt(delivery.id, &attempted, now).await
+        next_attempt(delivery.attempts, now, delivery.give_up_at, Duration::ZERO, chance)
+            .map_or(AttemptEnd::GivenUp, AttemptEnd::TryAgainAt)
     }
 }

@@ -63,6 +63,7 @@ impl Courier {
     /// do not wait for those that answer slowly.
     pub async fn try_once(&self) -> Result<usize, StoreError> {
         let (mut lanes, mut made, mut passed_over) = (FuturesUnordered::new(), 0, HashSet::new());
+        let mut idle = Vec::new();
         let mut failed = None;
         loop {
             if failed.is_none() && !self.stop.is_cancelled() {
@@ -78,14 +79,18 @@ impl Courier {
             tokio::select! {
                 ended = lanes.next() => match ended {
                     // A lane that came to nothing would come to nothing again at once.
-                    Some((_, 0)) => {}
+                    Some((endpoint, 0)) => idle.push(endpoint),
                     Some((endpoint, attempts)) => {
                         made += attempts;
                         passed_over.remove(&endpoint);
                     }
                     None => return failed.map_or(Ok(made), Err),
                 },
-                () = sleep(LOOK_AGAIN), if !lanes.is_empty() => {}
+                () = sleep(LOOK_AGAIN), if !lanes.is_empty() => {
+                    idle.drain(..).for_each(|endpoint| {
+                        passed_over.remove(&endpoint);
+                    });
+                }
             }
         }
     }

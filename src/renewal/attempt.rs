@@ -34,6 +34,11 @@ impl Renewals {
         self.pass_breaker(&held.connection, cause).await?;
         let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
         failpoint::pass("intent");
+        // A slow database, or a process that stood still, may have used the lease up.
+        if !self.take_lease_anew(&held.connection).await {
+            self.store.close_renewal(attempt, RenewalOutcome::Unavailable, self.clock.now()).await?;
+            return Err(RenewalError::Busy);
+        }
         let asked = self.ask(&held, attempt).await;
         if let Err(error) = self.heard(&held.connection, asked.as_ref().map(drop).map_err(|f| &f.error)).await
         {
@@ -42,7 +47,7 @@ impl Renewals {
         match asked {
             Ok(next) => self.commit(held, attempt, next, None).await,
             Err(Failed { error, partial: Some(part), .. })
-                if is_worth_keeping(&part, &error, self.clock.now()) =>
+                if is_worth_keeping(&held.credential, &part, &error, self.clock.now()) =>
             {
                 let now = self.clock.now();
                 let lost = failure::partly_lost(&held.credential, &part, &error.to_string(), now);
@@ -151,10 +156,12 @@ impl Failed {
     }
 }
 
-/// Whether a part of a credential is better than the old one: its access token lives, or its refresh token
-/// was not refused.
-fn is_worth_keeping(part: &Credential, error: &RenewError, now: OffsetDateTime) -> bool {
-    lasts(part.expires_at, now, Duration::ZERO) || !matches!(error, RenewError::Rejected)
+/// Whether a part of a credential is better than the old one: its access token lives, or its refresh token is
+/// another. One refusal of that proves nothing: it is confirmed like any other.
+fn is_worth_keeping(old: &Credential, part: &Credential, error: &RenewError, now: OffsetDateTime) -> bool {
+    lasts(part.expires_at, now, Duration::ZERO)
+        || failure::has_next_refresh_token(old, part)
+        || !matches!(error, RenewError::Rejected)
 }
 
 impl RenewalError {

@@ -85,7 +85,7 @@ impl Renewals {
         self.store.owe_revocation(&GivenUp::of(connection, credential), self.clock.now()).await
     }
 
-    fn forget_spooled(&self, attempt: RenewalId) {
+    pub(super) fn forget_spooled(&self, attempt: RenewalId) {
         if let Err(error) = self.spool.forget(attempt) {
             tracing::warn!(%error, "a spooled answer could not be removed; its replay will change nothing");
         }

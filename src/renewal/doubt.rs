@@ -12,6 +12,9 @@ use time::Duration;
 /// After so long no request is still under way, and no replica of the provider lags behind.
 const SETTLED: Duration = Duration::minutes(10);
 
+/// When the token is looked at again where the provider would not say.
+const LOOK_AGAIN: Duration = Duration::minutes(1);
+
 const LOST: &str = "The provider rotated the token, but its answer never came, and the old token is dead. \
                     Paste a new one.";
 const OPEN: &str = "A rotation was sent and not answered. The token still works; whether it was rotated is \
@@ -44,7 +47,14 @@ impl Renewals {
     pub(super) async fn settle_rotation(&self, held: &Held) -> Result<(), RenewalError> {
         let connection = &held.connection;
         let Some(since) = self.store.doubtful_since(connection, None).await? else { return Ok(()) };
-        if self.refusal(held).await?.is_some() {
+        let refusal = match self.refusal(held).await {
+            Ok(refusal) => refusal,
+            Err(error) => {
+                self.store.put_off_renewal(connection, self.clock.now() + LOOK_AGAIN).await?;
+                return Err(error);
+            }
+        };
+        if refusal.is_some() {
             let reason = Reason::RenewalAnswerLost;
             self.store.stop(connection, reason, self.clock.now(), &Actor::Mooring).await?;
             return Err(RenewalError::Stopped(reason));

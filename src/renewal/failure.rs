@@ -25,7 +25,10 @@ pub(super) fn consequence(
     match error {
         RenewError::Rejected => {
             let code = rejected(facts.renewal, in_doubt);
-            let next = schedule::confirm_after(facts.rejections + 1, in_doubt).map(|wait| now + wait);
+            // Who asks before the planned time learns nothing that lets it be given up sooner.
+            let planned = facts.failure.as_ref().and_then(|f| f.next_attempt_at).filter(|at| *at > now);
+            let confirm = || schedule::confirm_after(facts.rejections + 1, in_doubt).map(|wait| now + wait);
+            let next = planned.or_else(confirm);
             (RenewalOutcome::Rejected, noted(code, next, next.is_none().then_some(code)))
         }
         RenewError::Unavailable { trouble, retry_after, .. } => {
@@ -64,7 +67,7 @@ pub(super) fn partly_lost(
     why: &str,
     now: OffsetDateTime,
 ) -> RenewalFailure {
-    if !is_same_refresh_token(old, part) {
+    if has_next_refresh_token(old, part) {
         let message = format!("The provider renewed the token, but its answer broke off. {why}");
         return RenewalFailure {
             code: Reason::ProviderError,
@@ -83,8 +86,9 @@ pub(super) fn partly_lost(
     }
 }
 
-fn is_same_refresh_token(one: &Credential, other: &Credential) -> bool {
-    matches!((&one.renewal, &other.renewal), (Renewal::Refresh(one), Renewal::Refresh(other)) if one.is_same(other))
+/// Whether a part of an answer has a refresh token of its own.
+pub(super) fn has_next_refresh_token(old: &Credential, part: &Credential) -> bool {
+    !matches!((&old.renewal, &part.renewal), (Renewal::Refresh(old), Renewal::Refresh(new)) if old.is_same(new))
 }
 
 /// Whether the refresh token of this connection was lost in an answer that broke off.

@@ -97,12 +97,21 @@ impl Renewals {
         Ok(())
     }
 
+    /// Trouble with this machine's disk keeps nothing in the database waiting.
     async fn empty_spool(&self) -> Result<(), StoreError> {
-        for (attempt, sealed) in self.spool.waiting()? {
-            self.store.keep_answer(attempt, &sealed).await?;
-            self.spool.forget(attempt)?;
+        match self.spool.waiting() {
+            Ok(waiting) => {
+                for (attempt, sealed) in waiting {
+                    self.store.keep_answer(attempt, &sealed).await?;
+                    self.forget_spooled(attempt);
+                }
+            }
+            Err(error) => tracing::error!(%error, "the spool cannot be read"),
         }
-        Ok(self.spool.set_room_aside()?)
+        if let Err(error) = self.spool.set_room_aside() {
+            tracing::error!(%error, "no room can be set aside for answers");
+        }
+        Ok(())
     }
 
     /// The fence decides: an answer for an older generation changes nothing. An answer that does not open

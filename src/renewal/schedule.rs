@@ -14,8 +14,8 @@ const CONFIRM_AFTER: [Duration; 5] = [
 
 /// The same where an answer was lost before: the rejection is what had to be expected, and its owner is to know
 /// within a minute.
-const CONFIRM_DOUBT_AFTER: [Duration; 3] =
-    [Duration::seconds(2), Duration::seconds(10), Duration::seconds(30)];
+const CONFIRM_DOUBT_AFTER: [Duration; 4] =
+    [Duration::seconds(2), Duration::seconds(6), Duration::seconds(14), Duration::seconds(28)];
 
 const LONGEST_BACKOFF: Duration = Duration::minutes(5);
 

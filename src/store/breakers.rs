@@ -96,11 +96,12 @@ impl Store {
     }
 
     /// Lets a probe be made at `at`: of one circuit, or of all where none is named, because something may have
-    /// been mended.
+    /// been mended. Who only asks for patience is not among these.
     pub async fn allow_probe(&self, circuit: Option<&str>, at: OffsetDateTime) -> Result<(), StoreError> {
         on!(self.db, write, |pool| sqlx::query(
             "update breakers set probe_at = $2
-              where opened_at is not null and probe_at > $2 and ($1 = '' or circuit = $1)"
+              where opened_at is not null and probe_at > $2
+                and (circuit = $1 or $1 = '' and code <> 'rate_limited')"
         )
         .bind(circuit.unwrap_or_default())
         .bind(micros(at))

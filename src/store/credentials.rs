@@ -153,7 +153,7 @@ impl Store {
                         and (k.next_attempt_at is null or k.next_attempt_at <= $1)
                         and (k.lease_until is null or k.lease_until <= (select now from clock))
                         and (b.probe_at is null or b.probe_at <= $1)) as due
-              where place <= case when opened_at is null then $2 else 1 end
+              where place <= case when opened_at is null then $2 else 16 end
               order by renew_at",
         )
         .bind(micros(now))

@@ -63,9 +63,13 @@ const TOLD: &str = "update credentials
     and stopped is null
     and (told_before is null or told_before > $3)";
 
+/// A rotation that did not come about for so long will not by itself.
+const OVERDUE: Duration = Duration::hours(6);
+
 impl Store {
     /// Working credentials that end within `before` of `now`, of whose end no warning as late as that was told;
-    /// those that end first come first. A `before` of zero asks for those that have ended.
+    /// those that end first come first. A `before` of zero asks for those that have ended. Before its end, what
+    /// rotates itself is no matter as long as it is not overdue.
     pub async fn ending_untold(
         &self,
         whose: Enders,
@@ -83,6 +87,7 @@ impl Store {
                 and k.expires_at <= $1
                 and (k.told_before is null or k.told_before > $2)
                 and ($3 = 1 or k.renewal = 'manual')
+                and ($2 = 0 or k.renewal = 'manual' or k.renew_at is null or k.renew_at <= $5)
               order by k.expires_at, k.connection_id
               limit $4",
         )
@@ -90,6 +95,7 @@ impl Store {
         .bind(span(before))
         .bind(i64::from(whose == Enders::AllButRefreshed))
         .bind(limit)
+        .bind(micros(now - OVERDUE))
         .fetch_all(pool)
         .await?);
         let read = |row: EndingRow| {

@@ -7,7 +7,7 @@ use super::{
     renewals::{FINISH, RenewalOutcome},
     rows::micros,
 };
-use crate::domain::{Actor, Change, Connection, EventKind, Failure, Reason, RenewalId};
+use crate::domain::{Actor, Change, Connection, EventKind, Failure, Reason, RenewalId, RenewalKind};
 use time::OffsetDateTime;
 
 /// What a failed renewal leaves behind.
@@ -80,13 +80,22 @@ impl Store {
                 append_event!(tx, &told);
                 append_if_any!(tx, &turned);
             }
+            if changed == 1 && was.credential.renewal == RenewalKind::SelfRotate {
+                // The provider's word on the new token: that it works, and when it ends.
+                sqlx::query("update connections set next_check_at = $2 where connection_id = $1")
+                    .bind(was.id.to_string())
+                    .bind(micros(at))
+                    .execute(&mut *tx)
+                    .await?;
+            }
             changed == 1
         });
         self.tell(&Change::Connection(was.id));
         Ok(committed.then_some(generation))
     }
 
-    /// Notes that a renewal failed, with the journal's entry. Never touches a token.
+    /// Notes that a renewal failed, with the journal's entry. Never touches a token. From now on it is due, also if
+    /// somebody asked for it before its time. A rejection before its planned time confirms nothing.
     pub async fn fail_renewal(
         &self,
         was: &Connection,
@@ -103,7 +112,9 @@ impl Store {
                 "update credentials
                     set failure_code = $3, failure_message = $4, failure_since = coalesce(failure_since, $5),
                         failure_attempts = failure_attempts + 1, next_attempt_at = $6, stopped = $7,
-                        rejections = rejections + $8
+                        rejections = rejections + case when next_attempt_at > $5 then 0 else $8 end,
+                        renew_at = case when renewal <> 'manual' and $6 is not null and (renew_at is null or renew_at > $5)
+                                        then $5 else renew_at end
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())
@@ -206,8 +217,10 @@ impl Store {
     }
 }
 
-const PUT_OFF: &str =
-    "update credentials set next_attempt_at = $3 where connection_id = $1 and generation = $2";
+const PUT_OFF: &str = "update credentials
+    set next_attempt_at = $3,
+        renew_at = case when renewal <> 'manual' and (renew_at is null or renew_at > $3) then $3 else renew_at end
+  where connection_id = $1 and generation = $2";
 
 /// A connection as a renewal leaves it.
 fn renewed(

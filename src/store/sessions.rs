@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Forgets what has ended: sessions, authorizations an hour after their time, closed renewals after 90
-    /// days, and hand-outs after 400.
+    /// days, hand-outs after 400, and breakers that no connection could close any more.
     pub async fn sweep(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         on!(self.db, write, |pool| {
             sqlx::query("delete from sessions where expires_at <= $1")
@@ -86,6 +86,15 @@ impl Store {
                 .bind(micros(now - JOURNAL_KEPT))
                 .execute(pool)
                 .await?;
+            sqlx::query(
+                "delete from breakers
+                  where circuit not in (select c.method || ' ' || coalesce(c.integration, c.base_url)
+                                          from connections c
+                                          join credentials k on k.connection_id = c.connection_id
+                                         where k.renewal <> 'manual')",
+            )
+            .execute(pool)
+            .await?;
             sqlx::query("delete from usage where day < $1")
                 .bind((now - USAGE_KEPT).unix_timestamp() / 86_400)
                 .execute(pool)

@@ -28,8 +28,8 @@ impl Plan {
         let seed = number("CHAOS_SEED", RandomState::new().build_hasher().finish() % 1_000_000);
         Self {
             seed,
-            kills: number("CHAOS_KILLS", if long { 1_000 } else { 24 }),
-            renewals: number("CHAOS_RENEWALS", if long { 10_000 } else { 300 }),
+            kills: number("CHAOS_KILLS", if long { 1_000 } else { 12 }),
+            renewals: number("CHAOS_RENEWALS", if long { 10_000 } else { 200 }),
             long,
             started: Instant::now(),
             only: text("CHAOS_ONLY"),

@@ -216,3 +216,38 @@ on_both!(an_answer_from_before_a_crash_and_a_reauthorization_leaves_no_grant_beh
     let Renewal::Refresh(kept) = &current.credential.renewal else { panic!("it came by OAuth") };
     assert_eq!(app.sim().live_refresh_tokens(), [kept.expose()], "the person's grant lives, and no other");
 });
+
+/// So many seconds pass, with a round of the worker after each.
+async fn seconds(app: &TestApp, count: u64) {
+    for _ in 0..count {
+        tick(app, 1).await;
+    }
+}
+
+on_both!(what_was_asked_for_before_its_time_and_got_lost_is_told_within_a_minute, async |on: On| {
+    let (app, program) = connected(on).await;
+    app.sim().fault(Endpoint::Token, Fault::DropAfterCommit);
+    program.post_json("/api/v1/connections/acme/renew", json!({})).await.expect(503);
+    assert_eq!(connection(&program).await["status"], "degraded");
+    seconds(&app, 60).await;
+    let lost = connection(&program).await;
+    assert_eq!(
+        (&lost["status"], &lost["reason"]),
+        (&json!("action_required"), &json!("renewal_answer_lost"))
+    );
+    program.get(TOKEN).await.expect(409);
+});
+
+on_both!(who_presses_again_and_again_gives_nothing_up, async |on: On| {
+    let (app, program) = connected(on).await;
+    let no = || Fault::Json { status: 400, body: r#"{"error":"invalid_grant"}"#.into() };
+    app.sim().fault_always(Endpoint::Token, no());
+    for _ in 0..10 {
+        program.post_json("/api/v1/connections/acme/renew", json!({})).await.expect(503);
+    }
+    assert_eq!(connection(&program).await["status"], "degraded");
+    app.sim().clear_faults();
+    seconds(&app, 3).await;
+    let renewed = connection(&program).await;
+    assert_eq!((&renewed["status"], &renewed["generation"]), (&json!("active"), &json!(2)));
+});

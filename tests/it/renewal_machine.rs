@@ -55,12 +55,12 @@ mod where_every_answer_arrives_nothing_is_lost {
 
     #[test]
     fn sqlite() {
-        play(On::Sqlite, 32, false, &op::without_loss());
+        play(On::Sqlite, 16, false, &op::without_loss());
     }
 
     #[test]
     fn postgres() {
-        play(On::Postgres, 8, false, &op::without_loss());
+        play(On::Postgres, 4, false, &op::without_loss());
     }
 }
 
@@ -69,11 +69,11 @@ mod what_a_lost_answer_costs_is_named {
 
     #[test]
     fn sqlite() {
-        play(On::Sqlite, 32, true, &op::with_loss());
+        play(On::Sqlite, 16, true, &op::with_loss());
     }
 
     #[test]
     fn postgres() {
-        play(On::Postgres, 8, true, &op::with_loss());
+        play(On::Postgres, 4, true, &op::with_loss());
     }
 }

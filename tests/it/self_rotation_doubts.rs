@@ -122,3 +122,13 @@ on_both!(nothing_is_sent_while_the_token_cannot_prove_its_life, async |on: On| {
     assert_eq!(rotations(&app), (0, 0));
     assert!(app.sim().is_live(&token));
 });
+
+on_both!(the_next_token_is_looked_at_after_its_rotation, async |on: On| {
+    let (app, program, _) = connected(on).await;
+    let health = app.app().state.health.clone();
+    health.try_once().await.unwrap();
+    assert_eq!(renew(&program).await, 200);
+    let before = app.sim().count(Endpoint::TokenSelf);
+    health.try_once().await.unwrap();
+    assert!(app.sim().count(Endpoint::TokenSelf) > before, "nobody waits a day to see that it works");
+});

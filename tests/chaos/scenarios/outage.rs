@@ -18,7 +18,7 @@ const AT_ONCE: u64 = 16;
 const TAKES: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(plan: &Plan, sums: &Sums) {
-    let connections = plan.of(300, 10_000);
+    let connections = plan.of(100, 10_000);
     let name = format!("{connections} due after an outage");
     if !plan.wants(&name) {
         return;

@@ -30,7 +30,7 @@ pub(super) async fn kills(plan: &Plan, on: On, sums: &Sums) {
 pub(super) async fn terms(plan: &Plan, on: On, sums: &Sums) {
     let name = "rolling restarts by SIGTERM";
     if plan.wants(name) {
-        let storm_of = Storm { kills: 0, terms: plan.of(3, 25), renewals: 0 };
+        let storm_of = Storm { kills: 0, terms: plan.of(2, 25), renewals: 0 };
         storm(plan, on, storm_of, Row::new(name, on), sums).await;
     }
 }

@@ -34,12 +34,22 @@ async fn tell(store: &Store, kind: EventKind, before: Duration, endings: Vec<End
     store.tell_endings(kind, before, &endings, NOW).await.unwrap()
 }
 
+/// Its rotation was to come so long ago.
+async fn overdue(shelf: &Shelf, id: ConnectionId, since: Duration) {
+    let renew_at = (NOW - since).unix_timestamp_nanos() / 1_000;
+    shelf.run(format!("update credentials set renew_at = {renew_at} where connection_id = '{id}'")).await;
+}
+
 on_both!(what_nobody_renews_is_found_by_its_end, async |on: On| {
     let shelf = Shelf::open(on).await;
     let store = &shelf.store;
     let week = with(&shelf, "week", &ends_in(WEEK, Renewal::Manual)).await.connection.id;
     let day = with(&shelf, "day", &ends_in(Duration::DAY, Renewal::Manual)).await.connection.id;
     let rotates = with(&shelf, "rotates", &ends_in(Duration::HOUR, Renewal::SelfRotate)).await.connection.id;
+    overdue(&shelf, rotates, Duration::hours(7)).await;
+    let has_time =
+        with(&shelf, "has time", &ends_in(Duration::HOUR, Renewal::SelfRotate)).await.connection.id;
+    overdue(&shelf, has_time, Duration::hours(5)).await;
     let over = with(&shelf, "over", &ends_in(Duration::ZERO, Renewal::Manual)).await.connection.id;
     with(&shelf, "later", &ends_in(WEEK + Duration::SECOND, Renewal::Manual)).await;
     with(&shelf, "endless", &pasted("access-1")).await;
@@ -178,6 +188,7 @@ on_both!(what_rotates_itself_is_warned_of_late, async |on: On| {
     let mut rotating = ends_in(WEEK, Renewal::SelfRotate);
     rotating.expires_at = Some(clock.now() + Duration::days(20));
     let was = with(&shelf, "acme", &rotating).await.connection;
+    overdue(&shelf, was.id, NOW - clock.now() - Duration::days(13)).await;
     let warn_before = [30, 7, 1].map(Duration::days).to_vec();
     let expiry = Expiry { store: shelf.store.clone(), clock: clock.clone(), warn_before };
     assert_eq!(expiry.try_once().await.unwrap(), 0, "it has time to rotate itself");
