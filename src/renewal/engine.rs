@@ -57,6 +57,7 @@ pub struct Renewals {
     pub(super) spool: Spool,
     pub(super) permits: Permits,
     pub(super) uncommitted: Uncommitted,
+    /// How renewals of this process ended.
     pub tally: Tally,
     /// Names this process in leases.
     holder: Arc<str>,

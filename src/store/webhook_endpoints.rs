@@ -124,6 +124,7 @@ impl EndpointRow {
 }
 
 impl Store {
+    /// Adds an endpoint. Its secret is sealed, and what happened before is not told there.
     pub async fn add_webhook_endpoint(
         &self,
         new: &NewWebhookEndpoint,
@@ -176,6 +177,7 @@ impl Store {
         Ok(rows.iter().filter_map(endpoint).collect())
     }
 
+    /// An endpoint with what it is told, without its secret. `None`: there is none with this id.
     pub async fn webhook_endpoint(
         &self,
         id: WebhookEndpointId,
