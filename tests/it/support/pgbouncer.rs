@@ -37,9 +37,10 @@ max_client_conn = 500
 ignore_startup_parameters = $ignored
 END
 pgbouncer "$folder/settings" >"$folder/log" 2>&1 &
+pooler=$!
 echo started
 cat >/dev/null
-kill %1 2>/dev/null
+kill "$pooler"
 wait
 "#;
 
