@@ -15,7 +15,7 @@ test: ## Installs PostgreSQL, Chromium and a mail server where they are missing,
 	scripts/prepare-tests
 	cargo test --workspace
 
-chaos: ## Kills Mooring 1,000 times amid 10,000 renewals and proves that nothing is lost; takes a quarter of an hour
+chaos: ## Kills Mooring 1,000 times amid 10,000 renewals and proves that nothing is lost; takes long, on a machine of its own
 	CHAOS=long cargo test -p mooring --test chaos
 
 bench: ## Measures the whole process
