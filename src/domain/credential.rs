@@ -15,6 +15,13 @@ pub struct Credential {
     pub renewal: Renewal,
 }
 
+impl Credential {
+    /// Whether both are renewed with the same refresh token.
+    pub fn has_same_refresh_token(&self, other: &Self) -> bool {
+        matches!((&self.renewal, &other.renewal), (Renewal::Refresh(own), Renewal::Refresh(of)) if own.is_same(of))
+    }
+}
+
 /// How the next credential is obtained. The only place where the methods differ.
 #[derive(Clone, Debug)]
 pub enum Renewal {

@@ -13,6 +13,7 @@ mod id;
 mod integration;
 mod scope;
 mod secret;
+mod standing;
 mod use_case;
 pub(crate) mod words;
 
@@ -20,9 +21,7 @@ pub use account::{AccessLevel, Account, AccountKind, Resource, ResourceKind, Tok
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use caller::{Caller, Permission};
 pub use clock::Clock;
-pub use connection::{
-    Action, Breaker, Connection, CredentialFacts, Failure, Method, Reason, Standing, Status,
-};
+pub use connection::{Action, Breaker, Connection, CredentialFacts, Failure, Method, Reason, Status};
 pub use credential::{Credential, Renewal, RenewalKind, Tending};
 pub use event::{Actor, Change, Event, EventKind};
 pub use id::{
@@ -31,6 +30,7 @@ pub use id::{
 pub use integration::{Integration, OAuthApplication};
 pub use scope::Scopes;
 pub use secret::Secret;
+pub use standing::Standing;
 pub use use_case::{CheckOutcome, Needs, UseCase, UseCaseCheck, UseCaseError, UseCases};
 pub use words::UnknownWord;
 pub(crate) use words::words;

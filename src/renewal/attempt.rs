@@ -160,7 +160,7 @@ impl Failed {
 /// another. One refusal of that proves nothing: it is confirmed like any other.
 fn is_worth_keeping(old: &Credential, part: &Credential, error: &RenewError, now: OffsetDateTime) -> bool {
     lasts(part.expires_at, now, Duration::ZERO)
-        || failure::has_next_refresh_token(old, part)
+        || !part.has_same_refresh_token(old)
         || !matches!(error, RenewError::Rejected)
 }
 

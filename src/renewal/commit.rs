@@ -2,7 +2,7 @@
 
 use super::{RenewalError, Renewals, schedule};
 use crate::{
-    domain::{Change, Connection, Credential, Renewal, RenewalId},
+    domain::{Change, Connection, Credential, RenewalId},
     failpoint,
     store::{GivenUp, Held, NextCredential, RenewalFailure, RenewalOutcome, Renewed, StoreError},
 };
@@ -93,9 +93,5 @@ impl Renewals {
 }
 
 fn is_same_grant(current: &Credential, late: &Credential) -> bool {
-    let same_refresh_token = match (&current.renewal, &late.renewal) {
-        (Renewal::Refresh(current), Renewal::Refresh(late)) => current.is_same(late),
-        _ => false,
-    };
-    same_refresh_token || current.access_token.is_same(&late.access_token)
+    current.has_same_refresh_token(late) || current.access_token.is_same(&late.access_token)
 }

@@ -2,7 +2,7 @@
 
 use super::schedule;
 use crate::{
-    domain::{Connection, Credential, Reason, Renewal, RenewalKind},
+    domain::{Connection, Credential, Reason, RenewalKind},
     providers::RenewError,
     store::{RenewalFailure, RenewalOutcome},
 };
@@ -67,7 +67,7 @@ pub(super) fn partly_lost(
     why: &str,
     now: OffsetDateTime,
 ) -> RenewalFailure {
-    if has_next_refresh_token(old, part) {
+    if !part.has_same_refresh_token(old) {
         let message = format!("The provider renewed the token, but its answer broke off. {why}");
         return RenewalFailure {
             code: Reason::ProviderError,
@@ -84,11 +84,6 @@ pub(super) fn partly_lost(
         next_attempt_at: None,
         stopped: None,
     }
-}
-
-/// Whether a part of an answer has a refresh token of its own.
-pub(super) fn has_next_refresh_token(old: &Credential, part: &Credential) -> bool {
-    !matches!((&old.renewal, &part.renewal), (Renewal::Refresh(old), Renewal::Refresh(new)) if old.is_same(new))
 }
 
 /// Whether the refresh token of this connection was lost in an answer that broke off.

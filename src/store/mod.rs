@@ -8,6 +8,7 @@
 mod api_keys;
 mod authorizations;
 mod breakers;
+mod check_outcomes;
 mod checks;
 mod connection_changes;
 mod connections;

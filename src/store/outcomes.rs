@@ -4,7 +4,7 @@ use super::{
     NextCredential, Store, StoreError,
     db::{in_transaction, on},
     events::{append_event, append_if_any, event, turn},
-    renewals::{FINISH, RenewalOutcome},
+    renewals::{RenewalOutcome, finish},
     rows::micros,
 };
 use crate::domain::{Actor, Change, Connection, EventKind, Failure, Reason, RenewalId, RenewalKind};
@@ -69,13 +69,7 @@ impl Store {
             .await?
             .rows_affected();
             let outcome = if changed == 1 { RenewalOutcome::Renewed } else { RenewalOutcome::Superseded };
-            sqlx::query(FINISH)
-                .bind(attempt.to_string())
-                .bind(micros(at))
-                .bind(outcome.as_str())
-                .bind(None::<String>)
-                .execute(&mut *tx)
-                .await?;
+            finish!(at, attempt, outcome, None, &mut *tx);
             if changed == 1 {
                 append_event!(tx, &told);
                 append_if_any!(tx, &turned);
@@ -128,13 +122,7 @@ impl Store {
             .execute(&mut *tx)
             .await?
             .rows_affected();
-            sqlx::query(FINISH)
-                .bind(attempt.to_string())
-                .bind(micros(at))
-                .bind(outcome.as_str())
-                .bind(Some(failure.message.clone()))
-                .execute(&mut *tx)
-                .await?;
+            finish!(at, attempt, outcome, Some(failure.message.as_str()), &mut *tx);
             if changed == 1 {
                 append_event!(tx, &told);
                 append_if_any!(tx, &turned);
@@ -161,13 +149,7 @@ impl Store {
                 .bind(failure.next_attempt_at.map(micros))
                 .execute(&mut *tx)
                 .await?;
-            sqlx::query(FINISH)
-                .bind(attempt.to_string())
-                .bind(micros(at))
-                .bind(outcome.as_str())
-                .bind(Some(failure.message.clone()))
-                .execute(&mut *tx)
-                .await?;
+            finish!(at, attempt, outcome, Some(failure.message.as_str()), &mut *tx);
         });
         Ok(())
     }

@@ -68,8 +68,22 @@ pub struct UnfinishedRenewal {
     answer: Option<Vec<u8>>,
 }
 
-/// Closes an entry, once. A good answer is kept in the credential by then, so the sealed copy goes; one
-/// that was not understood stays.
+/// Closes an entry, once, in an open transaction or on a pool. A good answer is kept in the credential by then, so
+/// the sealed copy goes; one that was not understood stays.
+macro_rules! finish {
+    ($at:expr, $attempt:expr, $outcome:expr, $detail:expr, $executor:expr) => {{
+        let detail: Option<&str> = $detail;
+        sqlx::query($crate::store::renewals::FINISH)
+            .bind($attempt.to_string())
+            .bind($crate::store::rows::micros($at))
+            .bind($outcome.as_str())
+            .bind(detail)
+            .execute($executor)
+            .await?
+    }};
+}
+pub(super) use finish;
+
 pub(super) const FINISH: &str = "update renewals
     set finished_at = $2, outcome = $3, detail = $4,
         answer = case when $3 = 'renewed' then null else answer end
@@ -226,13 +240,8 @@ impl Store {
             .bind(micros(at))
             .execute(&mut *tx)
             .await?;
-            sqlx::query(FINISH)
-                .bind(one.id.to_string())
-                .bind(micros(at))
-                .bind(RenewalOutcome::Uncertain.as_str())
-                .bind("The process ended before an answer came.")
-                .execute(&mut *tx)
-                .await?;
+            let detail = Some("The process ended before an answer came.");
+            finish!(at, one.id, RenewalOutcome::Uncertain, detail, &mut *tx);
         });
         Ok(())
     }
@@ -264,14 +273,7 @@ impl Store {
         outcome: RenewalOutcome,
         at: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        on!(self.db, write, |pool| sqlx::query(FINISH)
-            .bind(attempt.to_string())
-            .bind(micros(at))
-            .bind(outcome.as_str())
-            .bind(None::<String>)
-            .execute(pool)
-            .await?
-            .rows_affected());
+        on!(self.db, write, |pool| finish!(at, attempt, outcome, None, pool).rows_affected());
         Ok(())
     }
 
