@@ -1,9 +1,9 @@
 # The words that a contributor and CI share.
-.PHONY: help run demo test chaos bench check
+.PHONY: help run demo test chaos machine bench check
 .DEFAULT_GOAL := help
 
 help: ## Says what each word does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Starts Mooring on http://localhost:8080 with SQLite in ./data
 	cargo run
@@ -15,8 +15,11 @@ test: ## Installs PostgreSQL, Chromium and a mail server where they are missing,
 	scripts/prepare-tests
 	cargo test --workspace
 
-chaos: ## Kills Mooring 1,000 times amid 10,000 renewals and proves that nothing is lost; takes long, on a machine of its own
-	CHAOS=long cargo test -p mooring --test chaos
+chaos: ## Kills Mooring 1,000 times amid 10,000 renewals and proves that nothing is lost; ten minutes
+	CHAOS=long cargo test --profile proof -p mooring --test chaos
+
+machine: ## Tries the renewal engine in 1,000 random orders of calls, losses and crashes; half an hour
+	PROPTEST_CASES=1000 cargo test -p mooring --test it renewal_machine
 
 bench: ## Measures the whole process
 	cargo bench -p mooring --bench handout

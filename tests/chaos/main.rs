@@ -38,5 +38,5 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    if runtime.block_on(scenarios::run(&Plan::from_env())) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if scenarios::run(&Plan::from_env(), runtime.handle()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -18,15 +18,17 @@ use crate::{
     world::World,
 };
 use futures_util::{
-    FutureExt, StreamExt,
+    FutureExt,
     future::{LocalBoxFuture, join_all},
-    stream,
 };
 use std::{
+    collections::VecDeque,
     panic::AssertUnwindSafe,
+    sync::Mutex,
+    thread,
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{runtime::Handle, time::sleep};
 
 /// Scenarios at once.
 const AT_ONCE: usize = 8;
@@ -39,25 +41,45 @@ const SHORT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Begins a scenario. It may begin on any thread, and stays there.
+type Scenario<'a> = Box<dyn FnOnce() -> LocalBoxFuture<'a, ()> + Send + 'a>;
+
 /// Runs them all. `false`: something was violated.
-pub(crate) async fn run(plan: &Plan) -> bool {
+pub(crate) fn run(plan: &Plan, runtime: &Handle) -> bool {
     let sums = Sums::default();
     table::head(plan);
-    let alone = [
-        outage::run(plan, &sums).boxed_local(),
-        database::run(plan, &sums).boxed_local(),
-        herd::run(plan, &sums).boxed_local(),
-    ];
-    let storms = On::BOTH.map(|on| storm::kills(plan, on, &sums).boxed_local());
-    let stops = On::BOTH.map(|on| storm::terms(plan, on, &sums).boxed_local());
-    let rest = [disk::run(plan, &sums).boxed_local(), lease::run(plan, &sums).boxed_local()];
-    let each = On::BOTH
-        .map(|on| steps::all(plan, on, &sums).chain(provider::all(plan, on, &sums)).collect::<Vec<_>>());
-    // The longest first: they wait more than they work, so several go on at once.
-    let all = alone.into_iter().chain(storms).chain(stops).chain(rest).chain(each.into_iter().flatten());
-    stream::iter(all).for_each_concurrent(AT_ONCE, |scenario| guarded(scenario, &sums)).await;
+    let waiting = Mutex::new(all(plan, &sums));
+    let next = || waiting.lock().expect("nothing panics under this lock").pop_front();
+    thread::scope(|threads| {
+        for _ in 0..AT_ONCE {
+            threads.spawn(|| {
+                while let Some(scenario) = next() {
+                    runtime.block_on(guarded(scenario(), &sums));
+                }
+            });
+        }
+    });
     table::foot(plan, &sums);
     sums.violated() == 0
+}
+
+/// The longest first: they wait more than they work, so several go on at once, each on a thread of its own, where a
+/// thousand readers of one keep nobody from the others.
+fn all<'a>(plan: &'a Plan, sums: &'a Sums) -> VecDeque<Scenario<'a>> {
+    let alone: [Scenario<'a>; 3] = [
+        Box::new(|| outage::run(plan, sums).boxed_local()),
+        Box::new(|| database::run(plan, sums).boxed_local()),
+        Box::new(|| herd::run(plan, sums).boxed_local()),
+    ];
+    let kills =
+        On::BOTH.map(|on| -> Scenario<'a> { Box::new(move || storm::kills(plan, on, sums).boxed_local()) });
+    let terms =
+        On::BOTH.map(|on| -> Scenario<'a> { Box::new(move || storm::terms(plan, on, sums).boxed_local()) });
+    let rest: [Scenario<'a>; 2] =
+        [Box::new(|| disk::run(plan, sums).boxed_local()), Box::new(|| lease::run(plan, sums).boxed_local())];
+    let each =
+        On::BOTH.into_iter().flat_map(|on| steps::all(plan, on, sums).chain(provider::all(plan, on, sums)));
+    alone.into_iter().chain(kills).chain(terms).chain(rest).chain(each).collect()
 }
 
 /// A scenario that cannot go on has failed; its panic says why, and the others go on.

@@ -1,6 +1,6 @@
 //! The provider breaks off, lies, or no longer knows our application.
 
-use super::{LONG, PATIENCE, SHORT, finish, until};
+use super::{LONG, PATIENCE, SHORT, Scenario, finish, until};
 use crate::{
     base::On,
     oracle::Allowed,
@@ -8,17 +8,13 @@ use crate::{
     table::{Row, Sums},
     world::World,
 };
-use futures_util::{FutureExt, future::LocalBoxFuture};
+use futures_util::FutureExt;
 use gitlab_sim::{App, Endpoint, Fault};
 use std::time::Duration;
 use tokio::time::sleep;
 
 /// Each fault is a scenario.
-pub(super) fn all<'a>(
-    plan: &'a Plan,
-    on: On,
-    sums: &'a Sums,
-) -> impl Iterator<Item = LocalBoxFuture<'a, ()>> {
+pub(super) fn all<'a>(plan: &'a Plan, on: On, sums: &'a Sums) -> impl Iterator<Item = Scenario<'a>> {
     let rubbish = Fault::Json { status: 200, body: "<html>{".into() };
     let faults = [
         ("provider drops the request", Fault::DropBefore, false),
@@ -28,17 +24,18 @@ pub(super) fn all<'a>(
         ("provider answers rubbish with 200", rubbish, false),
     ];
     let begin = move |name: &str| plan.wants(name).then(|| Row::new(name, on));
-    let single = faults.into_iter().map(move |(name, fault, lost)| {
-        begin(name).map(|row| one_fault_each(plan, on, (fault, lost), row, sums).boxed_local())
+    let single = faults.into_iter().filter_map(move |(name, fault, lost)| {
+        let row = begin(name)?;
+        let run = move || one_fault_each(plan, on, (fault, lost), row, sums).boxed_local();
+        Some(Box::new(run) as Scenario<'a>)
     });
-    let rejected = begin("false invalid_grant, one to four times");
-    let refused = begin("invalid_client for long, then mended");
-    let others = [
-        rejected.map(|row| false_rejections(plan, on, row, sums).boxed_local()),
-        refused.map(|row| wrong_secret(plan, on, row, sums).boxed_local()),
-        begin("the caller hangs up").map(|row| hang_up(plan, on, row, sums).boxed_local()),
-    ];
-    single.chain(others).flatten()
+    let rejected = begin("false invalid_grant, one to four times")
+        .map(|row| Box::new(move || false_rejections(plan, on, row, sums).boxed_local()) as Scenario<'a>);
+    let refused = begin("invalid_client for long, then mended")
+        .map(|row| Box::new(move || wrong_secret(plan, on, row, sums).boxed_local()) as Scenario<'a>);
+    let left = begin("the caller hangs up")
+        .map(|row| Box::new(move || hang_up(plan, on, row, sums).boxed_local()) as Scenario<'a>);
+    single.chain(rejected).chain(refused).chain(left)
 }
 
 async fn one_fault_each(plan: &Plan, on: On, (fault, lost): (Fault, bool), row: Row, sums: &Sums) {

@@ -1,6 +1,6 @@
 //! A process ends at each step of a renewal: killed, or asked to stop.
 
-use super::{LONG, finish};
+use super::{LONG, Scenario, finish};
 use crate::{
     base::On,
     oracle::{Allowed, settle},
@@ -9,7 +9,7 @@ use crate::{
     table::{Row, Sums},
     world::{Planted, World},
 };
-use futures_util::{FutureExt, future::LocalBoxFuture};
+use futures_util::FutureExt;
 use gitlab_sim::{Endpoint, Gate};
 use std::sync::Arc;
 
@@ -26,17 +26,15 @@ enum End {
 }
 
 /// Each step with each end is a scenario.
-pub(super) fn all<'a>(
-    plan: &'a Plan,
-    on: On,
-    sums: &'a Sums,
-) -> impl Iterator<Item = LocalBoxFuture<'a, ()>> {
+pub(super) fn all<'a>(plan: &'a Plan, on: On, sums: &'a Sums) -> impl Iterator<Item = Scenario<'a>> {
     let both = [(End::Kill, "kill -9"), (End::Term, "SIGTERM")];
     let named = STEPS
         .into_iter()
         .flat_map(move |step| both.map(|(end, name)| (step, end, format!("{name} at {step}"))));
     let wanted = named.filter(|(_, _, name)| plan.wants(name));
-    wanted.map(move |(step, end, name)| at_step(plan, on, (step, end), name, sums).boxed_local())
+    wanted.map(move |(step, end, name)| -> Scenario<'a> {
+        Box::new(move || at_step(plan, on, (step, end), name, sums).boxed_local())
+    })
 }
 
 async fn at_step(plan: &Plan, on: On, (step, end): (&str, End), name: String, sums: &Sums) {
