@@ -14,6 +14,7 @@
 //! | [`renewal`] | gets the next credential, once, and loses none |
 //! | [`health`] | checks a connection at the provider |
 //! | [`handout`] | gives a caller a token that lasts |
+//! | [`proxy`] | sends a caller's request on, with the credential attached |
 //! | [`notify`] | tells people what happened and what will end |
 //! | [`api_key`], [`operator`] | make programs' keys, and people |
 //! | [`web`] | the API and the pages |
@@ -47,6 +48,7 @@ pub mod notify;
 pub mod operator;
 pub mod outbound;
 pub mod providers;
+pub mod proxy;
 pub mod renewal;
 pub mod store;
 pub mod telemetry;

@@ -13,6 +13,7 @@ mod patience;
 mod policy;
 mod resolver;
 mod steps;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -33,6 +34,7 @@ use self::patience::Patience;
 pub use self::policy::{AllowEntry, Policy, PolicyError};
 use self::resolver::GuardedResolver;
 pub use self::resolver::{Lookup, SystemLookup};
+pub use self::stream::{BodyError, Chunks, Streamed};
 pub use self::trust::{BuildError, CaBundle, CaError};
 
 /// The largest answer that [`Outbound::send`] reads, in bytes: far above any token or user.

@@ -25,6 +25,8 @@ const PREFIX: &str = "mooring";
 
 /// Starts logging to standard error. `filter` is a level, or directives such as `info,mooring=debug`.
 pub fn start_logging(filter: &str, json: bool) -> Result<(), String> {
+    // At its most talkative this one writes whole paths, and the path of a connect session is a secret.
+    let filter = format!("{filter},tower_http::csrf=info");
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("MOORING_LOG: {e}"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());

@@ -11,6 +11,7 @@ use crate::{
     notify::WebhookEndpoints,
     outbound::{CaBundle, Options, Outbound, Policy},
     providers::{GitLab, Instances, Provider},
+    proxy::Proxy,
     renewal::{Renewals, Spool},
     store::{Location, Store},
     vault::Keyring,
@@ -64,6 +65,14 @@ pub(super) async fn state(
         (tending, Spool::new(config.data_dir.join("spool"))),
         (tracker.clone(), stopping.clone()),
     );
+    let handout = Handout {
+        store: store.clone(),
+        renewals: renewals.clone(),
+        clock: clock.clone(),
+        memory: memory.clone(),
+        usage,
+        warn_before,
+    };
     Ok(AppState::new(Parts {
         site_url: config.site_url.as_str().to_owned(),
         is_https: config.site_url.is_https(),
@@ -74,6 +83,7 @@ pub(super) async fn state(
             use_cases: Arc::clone(&use_cases),
             clock: clock.clone(),
             tending,
+            return_urls: config.return_urls.clone().into(),
             tracker,
         },
         disconnect: Disconnect {
@@ -91,14 +101,8 @@ pub(super) async fn state(
             clock: clock.clone(),
             pace,
         },
-        handout: Handout {
-            store: store.clone(),
-            renewals: renewals.clone(),
-            clock: clock.clone(),
-            memory: memory.clone(),
-            usage,
-            warn_before,
-        },
+        proxy: Proxy { handout: handout.clone(), provider: provider.clone(), instances: instances.clone() },
+        handout,
         webhook_endpoints: WebhookEndpoints {
             store: store.clone(),
             http: webhooks_out(config)?,

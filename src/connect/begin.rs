@@ -4,7 +4,7 @@
 
 use super::{Connect, ConnectError, fields};
 use crate::{
-    domain::{ConnectionId, Method, Secret, TokenKind},
+    domain::{ConnectSessionId, ConnectionId, Method, Secret, TokenKind},
     providers::ExchangeError,
     store::NewAuthorization,
     vault::{Digest, Ticket, digest},
@@ -17,8 +17,13 @@ const LIFE: Duration = Duration::minutes(10);
 /// What an authorization is for. Kept with the `state`, so that no browser parameter can change it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Purpose {
-    Connect { name: Option<String>, use_cases: Vec<String> },
+    Connect {
+        name: Option<String>,
+        use_cases: Vec<String>,
+    },
     Reauthorize(ConnectionId),
+    /// The person acts in a connect session, which says the rest.
+    Session(ConnectSessionId),
 }
 
 /// Who begins an authorization: a signed-in operator in one browser.
@@ -78,6 +83,10 @@ impl Connect {
                     self.refuse_taken_name(name, None).await?;
                 }
                 Ok((Purpose::Connect { name, use_cases: use_cases.clone() }, use_cases))
+            }
+            Purpose::Session(id) => {
+                let session = self.store.connect_session(id).await?.ok_or(ConnectError::Gone)?;
+                Ok((Purpose::Session(id), session.use_cases))
             }
             Purpose::Reauthorize(id) => {
                 let was = self.store.connection(id).await?.ok_or(ConnectError::Gone)?;

@@ -3,9 +3,13 @@
 //!
 //! The exchange runs in a task of its own: a closed browser does not cancel it.
 
-use super::{Connect, ConnectError, begin::Purpose};
+use super::{
+    Connect, ConnectError, SessionError,
+    begin::Purpose,
+    exchange::{Consent, Wish},
+};
 use crate::{
-    domain::{Actor, ConnectionId, Event, EventId, EventKind, Secret},
+    domain::{Actor, ConnectSessionId, ConnectionId, Event, EventId, EventKind, Secret},
     store::Authorization,
     vault::{Digest, digest},
 };
@@ -35,7 +39,12 @@ pub struct Callback {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Connected(ConnectionId),
-    Failed { code: String, message: String },
+    /// It was for a connect session, which knows how it ended and where the browser goes now.
+    Deferred(ConnectSessionId),
+    Failed {
+        code: String,
+        message: String,
+    },
 }
 
 /// Codes of outcomes that are about the authorization itself.
@@ -86,6 +95,7 @@ impl Connect {
             };
             let outcome = connect.outcome(callback, &found, code_verifier, &actor).await;
             connect.note_failure(&found, &outcome, &actor).await;
+            let outcome = connect.for_its_session(&found, outcome).await?;
             connect.keep_outcome(&key, &outcome).await;
             Ok::<_, ConnectError>(Some(outcome))
         };
@@ -132,8 +142,8 @@ impl Connect {
             );
         }
         match (callback.code, callback.error) {
-            (Some(code), None) => match self.exchange(found, Secret::new(code), code_verifier, actor).await {
-                Ok(id) => Outcome::Connected(id),
+            (Some(code), None) => match self.use_code(found, Secret::new(code), code_verifier, actor).await {
+                Ok(outcome) => outcome,
                 Err(ConnectError::Store(cause)) => {
                     tracing::error!(integration = found.integration, %cause, "an authorization broke off");
                     Outcome::failed(code::BROKE_OFF, BROKE_OFF)
@@ -154,10 +164,54 @@ impl Connect {
         }
     }
 
+    /// Exchanges a code, or keeps it where a product must say first that it was its user.
+    async fn use_code(
+        &self,
+        found: &Authorization,
+        code: Secret,
+        code_verifier: Secret,
+        actor: &Actor,
+    ) -> Result<Outcome, ConnectError> {
+        let wish = match serde_json::from_str(&found.purpose).map_err(|_| ConnectError::Gone)? {
+            Purpose::Connect { name, use_cases } => Wish::Connect { name, tenant: None, use_cases },
+            Purpose::Reauthorize(id) => Wish::Reauthorize(id),
+            Purpose::Session(id) => {
+                return match self.defer(id, found, code, &code_verifier).await {
+                    Ok(()) => Ok(Outcome::Deferred(id)),
+                    Err(SessionError::Connect(error)) => Err(error),
+                    Err(error) => Ok(Outcome::failed(error.code(), error.to_string())),
+                };
+            }
+        };
+        let consent = Consent {
+            integration: found.integration.clone(),
+            base_url: found.base_url.clone(),
+            scopes: found.scopes.clone(),
+            wish,
+        };
+        Ok(Outcome::Connected(self.exchange(consent, code, code_verifier, actor).await?))
+    }
+
+    /// A failure in a connect session is told to the product, by the browser.
+    async fn for_its_session(
+        &self,
+        found: &Authorization,
+        outcome: Outcome,
+    ) -> Result<Outcome, ConnectError> {
+        let (Ok(Purpose::Session(id)), Outcome::Failed { code, .. }) =
+            (serde_json::from_str(&found.purpose), &outcome)
+        else {
+            return Ok(outcome);
+        };
+        self.store.fail_connect_session(id, code).await?;
+        Ok(Outcome::Deferred(id))
+    }
+
     async fn note_failure(&self, found: &Authorization, outcome: &Outcome, actor: &Actor) {
         let Outcome::Failed { code, message } = outcome else { return };
         let subject = match serde_json::from_str(&found.purpose) {
             Ok(Purpose::Reauthorize(id)) => id.to_string(),
+            Ok(Purpose::Session(id)) => id.to_string(),
             _ => found.integration.clone(),
         };
         let event = Event {
@@ -215,7 +269,9 @@ impl Connect {
 fn refuse_stranger(callback: &Callback, found: &Authorization) -> Option<Outcome> {
     let binder = callback.binder.as_deref().map(digest);
     let bound = binder.is_some_and(|b| same(&b, &found.binder));
-    let session = callback.session.as_ref().is_some_and(|s| same(s, &found.session));
+    // In a connect session nobody is signed in, and the browser stands for itself.
+    let session = callback.session.as_ref().is_some_and(|s| same(s, &found.session))
+        || same(&found.session, &found.binder);
     if !bound || !session {
         let message =
             "This sign-in was begun in another browser or session. Nothing was connected. Start again here.";

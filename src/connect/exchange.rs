@@ -4,34 +4,47 @@
 
 use super::{
     Connect, ConnectError, Fields,
-    begin::Purpose,
     establish::{Inspected, MOST_SWAPS, PROVIDER, Place},
     same_account::same_account,
 };
 use crate::{
     domain::{
-        Account, Actor, ConnectionId, Credential, EventKind, Method, Renewal, Scopes, Secret, TokenKind,
+        Account, Actor, BaseUrl, ConnectionId, Credential, EventKind, Method, Renewal, Scopes, Secret,
+        TokenKind,
     },
     providers::{Grant, InspectError, Inspection},
-    store::{Authorization, GivenUp, Held},
+    store::{GivenUp, Held},
 };
 use time::OffsetDateTime;
+
+/// What a person consented to, and what is to come of it.
+pub(super) struct Consent {
+    pub(super) integration: String,
+    pub(super) base_url: BaseUrl,
+    pub(super) scopes: Scopes,
+    pub(super) wish: Wish,
+}
+
+pub(super) enum Wish {
+    Connect { name: Option<String>, tenant: Option<String>, use_cases: Vec<String> },
+    Reauthorize(ConnectionId),
+}
 
 impl Connect {
     /// The code's one exchange, and what comes of it. A grant that comes to nothing is revoked.
     pub(super) async fn exchange(
         &self,
-        found: &Authorization,
+        consent: Consent,
         code: Secret,
         code_verifier: Secret,
         actor: &Actor,
     ) -> Result<ConnectionId, ConnectError> {
-        let instance = self.instances.at(Some(&found.integration), &found.base_url)?;
+        let instance = self.instances.at(Some(&consent.integration), &consent.base_url)?;
         let now = self.clock.now();
         let grant = self.provider.exchange_code(&instance, &code, &code_verifier, now).await?;
-        let place = Place { integration: Some(found.integration.clone()), instance };
-        let credential = credential(grant, &found.scopes, now);
-        match self.use_grant(&place, found, &credential, actor).await {
+        let place = Place { integration: Some(consent.integration.clone()), instance };
+        let credential = credential(grant, &consent.scopes, now);
+        match self.use_grant(&place, consent, &credential, actor).await {
             Ok(id) => Ok(id),
             Err(error) => {
                 self.give_up_grant(&place, &credential).await;
@@ -63,23 +76,23 @@ impl Connect {
     async fn use_grant(
         &self,
         place: &Place,
-        found: &Authorization,
+        consent: Consent,
         credential: &Credential,
         actor: &Actor,
     ) -> Result<ConnectionId, ConnectError> {
-        let purpose: Purpose = serde_json::from_str(&found.purpose).map_err(|_| ConnectError::Gone)?;
         let token = &credential.access_token;
         let identity = self.identity(place, credential).await?;
-        match purpose {
-            Purpose::Connect { name, use_cases } => {
-                let name_or_account =
-                    self.free_name(name, identity.account.as_ref(), &found.integration).await?;
-                let checks = self.checked(place, token, &identity, &use_cases, &name_or_account).await?;
+        match consent.wish {
+            Wish::Connect { name, tenant, use_cases } => {
+                let wanted =
+                    name.or_else(|| username(identity.account.as_ref())).unwrap_or(consent.integration);
+                let name = self.free_name(&wanted, tenant.as_deref()).await?;
+                let checks = self.checked(place, token, &identity, &use_cases, &name).await?;
                 let account = Inspected { found: &identity, checks, method: Method::OAuth };
-                let fields = Fields { name: name_or_account, use_cases, ..Fields::default() };
+                let fields = Fields { name, tenant, use_cases, ..Fields::default() };
                 Ok(self.establish(place, fields, account, credential, actor).await?.id)
             }
-            Purpose::Reauthorize(id) => {
+            Wish::Reauthorize(id) => {
                 let old = self.take_over(place, id, &identity, credential, actor).await?;
                 // The new credential is in use: from here on nothing may end in giving its grant up.
                 let now = self.clock.now();
@@ -117,19 +130,12 @@ impl Connect {
         Err(ConnectError::ChangedMeanwhile)
     }
 
-    /// The wanted name, or the account's; with a number behind it if it was taken meanwhile.
-    async fn free_name(
-        &self,
-        wanted: Option<String>,
-        account: Option<&Account>,
-        integration: &str,
-    ) -> Result<String, ConnectError> {
-        let username = account.and_then(|a| a.username.clone());
-        let name = wanted.or(username).unwrap_or_else(|| integration.to_owned());
-        let mut candidate = name.clone();
+    /// The wanted name, with a number behind it if it is taken.
+    pub(super) async fn free_name(&self, wanted: &str, tenant: Option<&str>) -> Result<String, ConnectError> {
+        let mut candidate = wanted.to_owned();
         for number in 2.. {
-            match self.refuse_taken_name(&candidate, None).await {
-                Err(ConnectError::NameTaken(_)) => candidate = format!("{name}-{number}"),
+            match self.refuse_taken_name(&candidate, tenant).await {
+                Err(ConnectError::NameTaken(_)) => candidate = format!("{wanted}-{number}"),
                 Ok(()) => break,
                 Err(error) => return Err(error),
             }
@@ -150,6 +156,10 @@ impl Connect {
             tracing::error!(%error, "a grant that came to nothing could not be given up");
         }
     }
+}
+
+fn username(account: Option<&Account>) -> Option<String> {
+    account?.username.clone()
 }
 
 fn credential(grant: Grant, asked: &Scopes, now: OffsetDateTime) -> Credential {

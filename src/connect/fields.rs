@@ -88,13 +88,14 @@ pub(super) fn name(text: &str) -> Result<String, ConnectError> {
     Ok(name.to_owned())
 }
 
-fn check_tenant(tenant: &str) -> Result<(), ConnectError> {
-    let plain = !tenant.is_empty() && tenant.len() <= 200 && !tenant.chars().any(char::is_control);
-    if plain {
-        Ok(())
-    } else {
-        Err(ConnectError::field("tenant", "A tenant is 1 to 200 characters of text."))
-    }
+pub(super) fn check_tenant(tenant: &str) -> Result<(), ConnectError> {
+    check_text("tenant", tenant)
+}
+
+/// Somebody's own word for something.
+pub(super) fn check_text(field: &'static str, text: &str) -> Result<(), ConnectError> {
+    let plain = !text.is_empty() && text.len() <= 200 && !text.chars().any(char::is_control);
+    if plain { Ok(()) } else { Err(ConnectError::field(field, "Give 1 to 200 characters of text.")) }
 }
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ConnectError> {

@@ -12,12 +12,14 @@ mod exchange;
 mod fields;
 mod same_account;
 mod self_rotation;
+mod session;
 
 pub use adopt::{Inspected, Pasted, Replacement};
 pub use begin::{Begin, Purpose, Started};
 pub use callback::{Callback, Outcome};
 pub use error::{ConnectError, inspect_code};
 pub use fields::{Fields, Target};
+pub use session::{NewSession, SessionError};
 
 use crate::{
     domain::{Clock, Tending, UseCase, UseCases},
@@ -36,6 +38,8 @@ pub struct Connect {
     pub use_cases: Arc<UseCases>,
     pub clock: Clock,
     pub tending: Tending,
+    /// Where connect sessions may send a browser back to, matched exactly.
+    pub return_urls: Arc<[String]>,
     /// Owns exchanges that a closed browser must not cancel.
     pub tracker: TaskTracker,
 }

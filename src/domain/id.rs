@@ -61,6 +61,10 @@ id!(
     RevocationId
 );
 id!(
+    /// Names a connect session. Its link has a secret of its own.
+    ConnectSessionId
+);
+id!(
     /// Names a receiver of webhooks.
     WebhookEndpointId
 );

@@ -6,6 +6,7 @@ mod account;
 mod base_url;
 mod caller;
 mod clock;
+mod connect_session;
 mod connection;
 pub mod credential;
 mod event;
@@ -21,11 +22,13 @@ pub use account::{AccessLevel, Account, AccountKind, Resource, ResourceKind, Tok
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use caller::{Caller, Permission};
 pub use clock::Clock;
+pub use connect_session::{ConnectSession, ConnectSessionState};
 pub use connection::{Action, Breaker, Connection, CredentialFacts, Failure, Method, Reason, Status};
 pub use credential::{Credential, Renewal, RenewalKind, Tending};
 pub use event::{Actor, Change, Event, EventKind};
 pub use id::{
-    ConnectionId, DeliveryId, EventId, OperatorId, RenewalId, RevocationId, WebhookEndpointId, quoted_id,
+    ConnectSessionId, ConnectionId, DeliveryId, EventId, OperatorId, RenewalId, RevocationId,
+    WebhookEndpointId, quoted_id,
 };
 pub use integration::{Integration, OAuthApplication};
 pub use scope::Scopes;

@@ -25,6 +25,11 @@ impl Secret {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 
+    /// Whether it stands somewhere in there.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        !self.is_empty() && text.windows(self.0.len()).any(|part| part == self.0.as_bytes())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

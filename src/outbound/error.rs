@@ -113,6 +113,11 @@ impl OutboundError {
         }
     }
 
+    /// Whether the host was reached and took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout)
+    }
+
     /// The step that failed: `address`, `dns`, `connect`, `tls` or `http`.
     pub fn step(&self) -> &'static str {
         match self {

@@ -21,6 +21,7 @@ pub use oauth::{AuthorizationRequest, Grant};
 
 use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Renewal, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
+use http::{HeaderValue, Method};
 use std::sync::Arc;
 use time::OffsetDateTime;
 
@@ -77,6 +78,12 @@ pub trait ProviderApi: Send + Sync {
 
     /// The user name that git sends with a token as the password.
     fn git_username(&self) -> &'static str;
+
+    /// The `Authorization` header by which a request to this path, below the base URL, carries a token.
+    fn authorization(&self, path: &str, token: &Secret) -> HeaderValue;
+
+    /// Whether a request would replace or revoke the token that it carries, or hand the new one to who sent it.
+    fn endangers_own_token(&self, method: &Method, path: &str) -> bool;
 
     /// Where a person makes a token of this kind, with name and scopes filled in where that is possible.
     fn token_form_url(&self, base_url: &BaseUrl, kind: TokenKind, name: &str, scopes: &Scopes) -> String;

@@ -1,7 +1,7 @@
 //! Everything that is kept: one concrete `Store` on SQLite and PostgreSQL, one SQL text for both.
 //!
-//! Plaintext of a credential leaves it only as a `Secret`, through `credentials.rs`, `authorizations.rs`
-//! and `revocations.rs`; a signing secret through `endpoint_health.rs`. No transaction is open across a call
+//! Plaintext of a credential leaves it only as a `Secret`, through `credentials.rs`, `authorizations.rs`,
+//! `connect_sessions.rs` and `revocations.rs`; a signing secret through `endpoint_health.rs`. No transaction is open across a call
 //! to a provider. Every change of a connection or an API key writes its event in the same transaction: the
 //! log is the change feed.
 
@@ -10,6 +10,7 @@ mod authorizations;
 mod breakers;
 mod check_outcomes;
 mod checks;
+mod connect_sessions;
 mod connection_changes;
 mod connections;
 mod credentials;

@@ -70,8 +70,9 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what has ended: sessions, authorizations an hour after their time, closed renewals after 90
-    /// days, hand-outs after 400, and breakers that no connection could close any more.
+    /// Forgets what has ended: sessions, authorizations an hour after their time, what nobody completed in a
+    /// connect session, closed renewals and connect sessions after 90 days, hand-outs after 400, and breakers
+    /// that no connection could close any more.
     pub async fn sweep(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         on!(self.db, write, |pool| {
             sqlx::query("delete from sessions where expires_at <= $1")
@@ -80,6 +81,18 @@ impl Store {
                 .await?;
             sqlx::query("delete from authorizations where expires_at <= $1")
                 .bind(micros(now - Duration::HOUR))
+                .execute(pool)
+                .await?;
+            sqlx::query(
+                "update connect_sessions
+                    set state = 'failed', error = 'completion_expired', waiting = null, handle_hash = null
+                  where waiting_until <= $1 and waiting is not null",
+            )
+            .bind(micros(now))
+            .execute(pool)
+            .await?;
+            sqlx::query("delete from connect_sessions where expires_at < $1")
+                .bind(micros(now - JOURNAL_KEPT))
                 .execute(pool)
                 .await?;
             sqlx::query("delete from renewals where finished_at < $1")

@@ -1,4 +1,5 @@
-//! Which program asks: an API key as Bearer token (RFC 6750), and nothing else. Cookies are not looked at.
+//! Which program asks: an API key as Bearer token (RFC 6750). The proxy takes it as GitLab's clients and git send
+//! theirs too. Cookies are not looked at.
 
 use super::{error::Problem, state::AppState};
 use crate::{
@@ -8,8 +9,9 @@ use crate::{
 };
 use axum::{
     extract::FromRequestParts,
-    http::{StatusCode, header::AUTHORIZATION, request::Parts},
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION, request::Parts},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -41,7 +43,21 @@ impl FromRequestParts<AppState> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let presented = bearer(parts).and_then(parse_api_key).ok_or_else(refused)?;
+        Self::proven(bearer(&parts.headers), state).await
+    }
+}
+
+impl Key {
+    /// The caller behind a key that came to the proxy: as `Bearer`, as `PRIVATE-TOKEN`, or as the password of
+    /// `Basic` (RFC 7617), whatever the user name.
+    pub async fn of_proxied(headers: &HeaderMap, state: &AppState) -> Result<Self, Problem> {
+        let private = headers.get("private-token").and_then(|value| value.to_str().ok());
+        let presented = bearer(headers).or(private).map(str::to_owned).or_else(|| password(headers));
+        Self::proven(presented.as_deref(), state).await
+    }
+
+    async fn proven(presented: Option<&str>, state: &AppState) -> Result<Self, Problem> {
+        let presented = presented.and_then(parse_api_key).ok_or_else(refused)?;
         let key = known_key(state, &presented.id).await?.ok_or_else(refused)?;
         if !proves(&key, &presented) || !key.is_valid(state.clock.now()) {
             return Err(refused());
@@ -54,9 +70,19 @@ impl FromRequestParts<AppState> for Key {
     }
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
-    let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    credentials(headers, "bearer")
+}
+
+fn password(headers: &HeaderMap) -> Option<String> {
+    let pair = BASE64_STANDARD.decode(credentials(headers, "basic")?).ok()?;
+    let (_user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some(password.to_owned())
+}
+
+fn credentials<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(wanted).then(|| credentials.trim())
 }
 
 /// From memory, which a revocation empties at once.

@@ -131,6 +131,10 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Marks an answer that a provider gave: whatever its status, it is none of our problems.
+#[derive(Clone, Copy)]
+pub struct Foreign;
+
 /// Writes the bodies of problems, and turns what the framework refused into problems.
 pub async fn write_problems(request: Request, next: Next) -> Response {
     let id = request
@@ -138,6 +142,9 @@ pub async fn write_problems(request: Request, next: Next) -> Response {
         .get::<RequestId>()
         .and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
     let mut response = next.run(request).await;
+    if response.extensions().get::<Foreign>().is_some() {
+        return response;
+    }
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| refused_by_framework(&response));
     let Some(mut problem) = problem else { return response };
     problem.0.request_id = id;

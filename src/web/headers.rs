@@ -13,6 +13,7 @@ use axum::http::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 use tower::util::MapResponseLayer;
+use url::Url;
 
 /// On every answer, whatever it says itself.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
@@ -48,11 +49,13 @@ fn set(headers: &mut HeaderMap, policy: &HeaderValue, is_https: bool) {
     }
 }
 
-/// Chromium applies `form-action` to redirects after a POST as well: the integrations' origins are where
-/// an authorization goes.
+/// Chromium applies `form-action` to redirects after a POST as well: the integrations' origins are where an
+/// authorization goes, and those of the return URLs where a connect session does.
 fn content_security_policy(state: &AppState) -> HeaderValue {
-    let origins: BTreeSet<_> = state.instances.integrations().map(|i| i.base_url.origin()).collect();
-    policy(origins)
+    let authorizations = state.instances.integrations().map(|i| i.base_url.origin());
+    let returns = state.connect.return_urls.iter().filter_map(|url| Url::parse(url).ok());
+    let returns = returns.map(|url| url.origin().ascii_serialization());
+    policy(authorizations.chain(returns).collect::<BTreeSet<_>>())
 }
 
 fn policy(origins: impl IntoIterator<Item = String>) -> HeaderValue {

@@ -9,6 +9,7 @@ mod extract;
 mod headers;
 mod health;
 mod pages;
+mod proxy;
 mod read_on;
 mod refusals;
 mod session;
@@ -61,7 +62,9 @@ pub fn router(state: AppState, metrics: Metrics) -> Router {
         .layer(from_fn_with_state(state.draining.clone(), drain::let_go))
         .layer(headers::layer(&state))
         .layer(from_fn(error::write_problems))
-        .layer(CatchPanicLayer::new())
+        .layer(CatchPanicLayer::new());
+    // What is proxied takes its time, and has no largest body.
+    let bounded = ServiceBuilder::new()
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_REQUEST))
         .layer(from_fn(read_on::read_on))
         .layer(DefaultBodyLimit::max(extract::LARGEST_BODY));
@@ -69,6 +72,8 @@ pub fn router(state: AppState, metrics: Metrics) -> Router {
         .merge(api)
         .merge(assets::router())
         .merge(health)
+        .layer(bounded)
+        .merge(proxy::router())
         .with_state(state)
         .merge(docs)
         .route_layer(from_fn(move |request, next| measure(metrics.clone(), request, next)))
@@ -90,11 +95,13 @@ impl MakeRequestId for OwnId {
     }
 }
 
-/// The path alone: the query of a callback holds a code.
+/// The path alone, because the query of a callback holds a code; and of a connect session's link not even that.
 fn span<B>(request: &http::Request<B>) -> tracing::Span {
     let id =
         request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("-");
-    tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+    let path = request.uri().path();
+    let path = if path.starts_with("/connect/") { "/connect/…" } else { path };
+    tracing::info_span!("request", id, method = %request.method(), path)
 }
 
 fn on_response<B>(response: &http::Response<B>, took: Duration, _span: &tracing::Span) {

@@ -2,12 +2,13 @@
 
 use super::{error::Problem, state::AppState};
 use crate::{
-    connect::{ConnectError, inspect_code},
-    domain::{Action, Standing},
+    connect::{ConnectError, SessionError, inspect_code},
+    domain::{Action, ConnectSessionState, Standing},
     handout::HandoutError,
     health::CheckError,
     notify::EndpointError,
     providers::{InspectError, UnknownInstance},
+    proxy::ProxyError,
     renewal::RenewalError,
     store::StoreError,
 };
@@ -71,6 +72,28 @@ impl Problem {
         }
     }
 
+    /// What the proxy says itself; what the provider says goes back as it is.
+    pub fn of_proxy(error: ProxyError, state: &AppState) -> Self {
+        let because = |status, code| Self::new(status, code, error.to_string());
+        match error {
+            ProxyError::Handout(error) => Self::of_handout(error, state),
+            ProxyError::Instance(_) => because(StatusCode::CONFLICT, "integration_misconfigured"),
+            ProxyError::Path => because(StatusCode::BAD_REQUEST, "invalid_path"),
+            ProxyError::CredentialInQuery => because(StatusCode::BAD_REQUEST, "credential_in_query"),
+            ProxyError::OwnCredential => because(StatusCode::FORBIDDEN, "own_credential"),
+            ProxyError::Upgrade => because(StatusCode::NOT_IMPLEMENTED, "upgrade_not_supported"),
+            ProxyError::Method => because(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            ProxyError::Body => because(StatusCode::BAD_REQUEST, "body_incomplete"),
+            ProxyError::Unreachable(ref cause) => {
+                let status =
+                    if cause.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+                let mut problem = because(status, "provider_unreachable");
+                problem.0.step = Some(cause.step());
+                problem
+            }
+        }
+    }
+
     pub fn of_store(error: &StoreError) -> Self {
         Self::internal(error)
     }
@@ -127,6 +150,21 @@ impl From<ConnectError> for Problem {
             }
             _ => Self::new(status, code, detail),
         }
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        let status = match error {
+            SessionError::Connect(error) => return error.into(),
+            SessionError::ReturnUrl => StatusCode::UNPROCESSABLE_ENTITY,
+            SessionError::Handle | SessionError::EndUser | SessionError::OtherBrowser => {
+                StatusCode::FORBIDDEN
+            }
+            SessionError::Over(ConnectSessionState::Expired) => StatusCode::GONE,
+            SessionError::Over(_) => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.code(), error.to_string())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     health::Health,
     notify::WebhookEndpoints,
     providers::{Instances, Provider},
+    proxy::Proxy,
     renewal::Renewals,
     store::Store,
 };
@@ -32,6 +33,7 @@ pub struct Parts {
     pub connect: Connect,
     pub disconnect: Disconnect,
     pub handout: Handout,
+    pub proxy: Proxy,
     pub health: Health,
     pub renewals: Renewals,
     pub memory: Memory,

@@ -7,11 +7,12 @@ use crate::support::{
     request::{Http, Reply},
     smtp::{Pki, SmtpServer},
 };
-use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use gitlab_sim::{Endpoint, Fault};
 use serde_json::json;
 use std::{collections::BTreeMap, fs};
 
+const BACK: &str = "https://app.example.com/connected";
 const MAIL_PASSWORD: &str = "canary-of-the-mail-server-0123456789";
 
 /// Everything that came out, by where it came out.
@@ -64,6 +65,12 @@ fn holds(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|w| w == needle)
 }
 
+/// What stands before it, to find where it came from.
+fn before(haystack: &[u8], needle: &[u8]) -> String {
+    let at = haystack.windows(needle.len()).position(|w| w == needle).unwrap_or_default();
+    String::from_utf8_lossy(&haystack[at.saturating_sub(200)..at]).into_owned()
+}
+
 #[test]
 fn the_search_finds_every_form() {
     let secret = "glpat-CANARY-0123456789";
@@ -99,6 +106,45 @@ async fn told_by_webhook(to: &Receiver, program: &Http) -> [String; 2] {
     let rotate = format!("{endpoints}/{}/rotate-secret", endpoint["id"].as_str().unwrap());
     let rotated = program.post_json(&rotate, json!({})).await.expect(200).json();
     [endpoint, rotated].map(|made| made["secret"].as_str().unwrap().to_owned())
+}
+
+/// A connect session from its link to its connection, and one whose user was another.
+async fn connected_in_a_session(app: &TestApp, program: &Http, outputs: &mut Outputs) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for end_user in ["ada", "mallory"] {
+        let new = json!({"tenant": "acme", "end_user": "ada", "return_url": BACK});
+        let begun = program.post_json("/api/v1/connect-sessions", new).await.expect(201).json();
+        let link = begun["url"].as_str().unwrap().strip_prefix(app.site()).unwrap().to_owned();
+        let browser = app.http.stranger();
+        outputs.page("somebody else's link", &browser.get(&format!("{link}x")).await.expect(404));
+        browser.get(&link).await.expect(200);
+        let sent = browser.post_form(&format!("{link}/authorize"), &[]).await.expect(303);
+        let back = app.sim().approve(sent.location()).unwrap();
+        let back = browser.get(back.strip_prefix(app.site()).unwrap()).await.expect(303);
+        let handle = url::Url::parse(back.location()).unwrap();
+        let handle = handle.query_pairs().find(|(name, _)| name == "handle").unwrap().1.into_owned();
+        let path = format!("/api/v1/connect-sessions/{}", begun["id"].as_str().unwrap());
+        let body = json!({"handle": handle, "end_user": end_user});
+        outputs.page("waiting", &program.get(&path).await.expect(200));
+        outputs.page("completed", &program.post_json(&format!("{path}/complete"), body).await);
+        outputs.page("ended", &browser.get(&link).await.expect(409));
+        secrets.extend([link.rsplit('/').next().unwrap().to_owned(), handle]);
+        secrets.extend(browser.secrets_in_cookies());
+    }
+    secrets
+}
+
+/// Requests through the proxy, with the key in each of its places.
+async fn sent_through(app: &TestApp, program: &Http, outputs: &mut Outputs) {
+    let key = program.key().expect("a program has a key");
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("git:{key}")));
+    for (name, value) in [("private-token", key), ("authorization", basic.as_str())] {
+        let call = app.http.stranger().request(http::Method::GET, "/proxy/acme/api/v4/user");
+        outputs.page("proxied", &call.header(name, value).send().await);
+    }
+    for path in ["api/v4/projects?per_page=1", "api/v4/nothing", "acme/web.git/info/refs", "api/%2e%2e/x"] {
+        outputs.page("proxied", &program.get(&format!("/proxy/acme/{path}")).await);
+    }
 }
 
 /// Goes through a whole story and keeps what came out and what was secret.
@@ -166,6 +212,9 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     outputs.page("found revoked", &program.post_json("/api/v1/connections/pasted/check", json!({})).await);
     outputs.page("dead", &program.get("/api/v1/connections/pasted/token").await.expect(409));
     secrets.extend(rotated_by_itself(app, program, outputs).await);
+    secrets.extend(connected_in_a_session(app, program, outputs).await);
+    secrets.extend(app.sim().live_refresh_tokens());
+    sent_through(app, program, outputs).await;
     let list = program.get("/api/v1/connections").await.expect(200);
     outputs.page("list", &list);
     let mut pages = vec![
@@ -212,6 +261,7 @@ async fn no_secret_gets_out_anywhere() {
     let smtp = format!("smtps://mooring:{MAIL_PASSWORD}@localhost:{}", mail_server.port);
     let settings = [
         ("MOORING_LOG", "trace"),
+        ("MOORING_RETURN_URLS", BACK),
         ("MOORING_METRICS_LISTEN", metrics.as_str()),
         ("MOORING_SMTP_URL", smtp.as_str()),
         ("MOORING_MAIL_FROM", "mooring@example.com"),
@@ -259,7 +309,12 @@ async fn no_secret_gets_out_anywhere() {
     for secret in &secrets {
         for (n, form) in forms(secret).iter().enumerate() {
             for (place, bytes) in &outputs.0 {
-                assert!(!holds(bytes, form), "form {n} of the secret {}… is in {place}", &secret[..6]);
+                assert!(
+                    !holds(bytes, form),
+                    "form {n} of the secret {}… is in {place}, after {:?}",
+                    &secret[..6],
+                    before(bytes, form)
+                );
             }
         }
     }

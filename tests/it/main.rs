@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod access_token_story;
+mod accessible;
 mod adopt;
 mod api;
 mod api_connections;
@@ -14,6 +15,7 @@ mod canary;
 mod check;
 mod circuits;
 mod cli;
+mod connect_sessions;
 mod database_crash;
 mod expiry;
 mod feed;
@@ -30,6 +32,8 @@ mod pages;
 mod paused;
 mod pooler;
 mod processes;
+mod proxy;
+mod proxy_git;
 mod renewal;
 mod renewal_doubts;
 mod renewal_machine;

@@ -8,6 +8,7 @@ mod call;
 mod inspect;
 mod links;
 mod projects;
+mod proxied;
 mod revoke;
 mod rotate;
 
@@ -18,6 +19,7 @@ use super::{
 use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
 use call::Call;
+use http::{HeaderValue, Method};
 use rotate::Rotation;
 use time::OffsetDateTime;
 
@@ -37,6 +39,14 @@ impl ProviderApi for GitLab {
     /// Old versions want exactly this name with an OAuth token; for the other kinds any name will do.
     fn git_username(&self) -> &'static str {
         "oauth2"
+    }
+
+    fn authorization(&self, path: &str, token: &Secret) -> HeaderValue {
+        proxied::authorization(path, self.git_username(), token)
+    }
+
+    fn endangers_own_token(&self, method: &Method, path: &str) -> bool {
+        proxied::endangers_own_token(method, path)
     }
 
     fn token_form_url(&self, base_url: &BaseUrl, kind: TokenKind, name: &str, scopes: &Scopes) -> String {

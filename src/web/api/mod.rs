@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod catalog;
+mod connect_sessions;
 mod connections;
 mod deliveries;
 mod events;
@@ -45,6 +46,9 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(renewals::check_connection))
         .routes(routes!(renewals::list_renewals))
         .routes(routes!(renewals::list_projects))
+        .routes(routes!(connect_sessions::create_connect_session))
+        .routes(routes!(connect_sessions::get_connect_session))
+        .routes(routes!(connect_sessions::complete_connect_session))
         .routes(routes!(events::list_events))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::revoke_api_key))
@@ -75,6 +79,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     components(schemas(Details)),
     tags(
         (name = "connections", description = "Connections to GitLab, and their tokens"),
+        (name = "connect sessions", description = "Let a user of your product connect an account"),
         (name = "catalog", description = "What can be connected, and for what"),
         (name = "administration", description = "API keys, webhook endpoints and the audit log")
     )

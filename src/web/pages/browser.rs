@@ -37,10 +37,14 @@ pub(super) fn secret(headers: &HeaderMap, is_https: bool) -> Option<String> {
 impl Browser {
     /// Sends the browser to the provider, with its cookie for ten more minutes.
     pub(super) fn sent_to(&self, url: &Url) -> Response {
+        self.remembered(Redirect::to(url.as_str()).into_response())
+    }
+
+    /// An answer with the browser's cookie for ten more minutes.
+    pub(super) fn remembered(&self, mut response: Response) -> Response {
         let secure = if self.is_https { "; Secure" } else { "" };
         let (name, value) = (name(self.is_https), self.secret.expose());
         let cookie = format!("{name}={value}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax{secure}");
-        let mut response = Redirect::to(url.as_str()).into_response();
         let cookie = HeaderValue::from_str(&cookie).expect("base64url is plain ASCII");
         response.headers_mut().append(header::SET_COOKIE, cookie);
         response

@@ -45,6 +45,7 @@ pub(super) async fn finish(
             session::give_notice(&session, "Connected. From now on this renews itself.").await?;
             Ok(Redirect::to(&format!("/connections/{id}")).into_response())
         }
+        Outcome::Deferred(id) => Ok(Redirect::to(state.connect.way_back(id).await?.as_str()).into_response()),
         Outcome::Failed { code, message } => Ok(failed(&state, (&code, message), &integration, &hash)),
     }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod browser;
 mod callback;
 mod checks;
+mod connect_session;
 mod connection;
 mod disconnect;
 mod edit;
@@ -66,6 +67,9 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/connections/{id}/disconnect", get(disconnect::show).post(disconnect::disconnect))
         .route("/oauth/{integration}/callback", get(callback::finish))
         .route("/oauth/{integration}/outcome/{state}", get(outcome::show))
+        .route("/connect/{link}", get(connect_session::show).post(connect_session::paste))
+        .route("/connect/{link}/authorize", post(connect_session::authorize))
+        .route("/connect/{link}/decline", post(connect_session::decline))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::show).post(setup::finish))

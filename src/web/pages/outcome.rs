@@ -45,6 +45,7 @@ pub(super) async fn show(
         Some(Outcome::Connected(id)) => {
             return Ok(Redirect::to(&format!("/connections/{id}")).into_response());
         }
+        Some(Outcome::Deferred(_)) => return Err(Failure::not_found()),
         Some(Outcome::Failed { code, message }) => (code, message),
         None => ("authorization_unfinished".to_owned(), UNFINISHED.to_owned()),
     };
@@ -72,7 +73,7 @@ fn again(integration: String, purpose: Option<Purpose>) -> Again {
                 back: format!("/connections/new?{query}"),
             }
         }
-        None => Again {
+        Some(Purpose::Session(_)) | None => Again {
             action: "/connections/authorize".into(),
             fields: vec![("integration", integration)],
             back: "/connections/new".into(),

@@ -21,7 +21,12 @@ impl Flow {
 
     /// The same in another browser, or with other fields.
     pub(crate) async fn begin_in(browser: &Http, fields: &[(&str, &str)]) -> Self {
-        Self::of(&browser.post_form("/connections/authorize", fields).await)
+        Self::begin_at(browser, "/connections/authorize", fields).await
+    }
+
+    /// The same by another form.
+    pub(crate) async fn begin_at(browser: &Http, path: &str, fields: &[(&str, &str)]) -> Self {
+        Self::of(&browser.post_form(path, fields).await)
     }
 
     /// The signed-in browser of the app presses "Reauthorize".

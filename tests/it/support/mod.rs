@@ -3,10 +3,13 @@
 #![allow(dead_code, reason = "a box of tools: a test takes what it needs")]
 
 pub(crate) mod app;
+pub(crate) mod axe;
 pub(crate) mod balancer;
 pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod flow;
+pub(crate) mod front;
+pub(crate) mod git;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;

@@ -201,6 +201,12 @@ impl Call {
         Reply { status, headers, text, method, url }
     }
 
+    /// Sends the request and gives the beginning of the answer, whose body is still to come.
+    pub(crate) async fn begin(self) -> reqwest::Response {
+        let Self { method, url, request, .. } = self;
+        request.send().await.unwrap_or_else(|error| panic!("{method} {url}: {error:?}"))
+    }
+
     fn with(self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
         Self { request: change(self.request), ..self }
     }

@@ -1,0 +1,278 @@
+//! Which headers go on, in both directions, and how addresses in answers are rewritten.
+//!
+//! The rule it guards: the caller's credentials never travel upstream, the provider's never travel back, and nothing
+//! that a provider says is a rule for the origin that Mooring's own pages have.
+
+use crate::domain::{BaseUrl, Secret};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, LOCATION},
+};
+use url::Url;
+
+/// About one connection and not about the message (RFC 9110 section 7.6.1), and their like.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The caller's credentials, where it comes from, and what would make another method of the one that was judged.
+const NOT_UP: [&str; 17] = [
+    "authorization",
+    "cookie",
+    "deploy-token",
+    "expect",
+    "forwarded",
+    "host",
+    "job-token",
+    "origin",
+    "private-token",
+    "referer",
+    "via",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-gitlab-static-object-token",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// Credentials, rules for the provider's own origin, and what is ours to say.
+const NOT_BACK: [&str; 17] = [
+    "alt-svc",
+    "authentication-info",
+    "clear-site-data",
+    "content-security-policy-report-only",
+    "nel",
+    "permissions-policy",
+    "proxy-authentication-info",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "server",
+    "service-worker-allowed",
+    "set-cookie",
+    "strict-transport-security",
+    "www-authenticate",
+    "x-mooring-error",
+    "x-request-id",
+];
+
+/// Kinds of content that a browser may run. They are offered for saving.
+const RUNNABLE: [&str; 6] =
+    ["text/html", "application/xhtml+xml", "image/svg+xml", "text/xml", "application/xml", "application/pdf"];
+
+/// A request's headers as they go on, without a credential yet.
+pub(super) fn upstream(mut headers: HeaderMap) -> HeaderMap {
+    drop_hop_by_hop(&mut headers);
+    drop_where(&mut headers, |name| NOT_UP.contains(&name) || name.starts_with("x-forwarded-"));
+    headers
+}
+
+/// Where answers come from and what their addresses become.
+pub(super) struct Rewrite<'a> {
+    pub(super) base_url: &'a BaseUrl,
+    /// What was asked for, below the base URL.
+    pub(super) asked: &'a Url,
+    /// This proxy's address of the connection, without a trailing slash.
+    pub(super) proxy_url: &'a str,
+}
+
+/// An answer's headers as they go back.
+pub(super) fn downstream(mut headers: HeaderMap, token: &Secret, rewrite: &Rewrite<'_>) -> HeaderMap {
+    drop_hop_by_hop(&mut headers);
+    drop_where(&mut headers, |name| NOT_BACK.contains(&name) || name.starts_with("access-control-"));
+    // Whatever echoes the token does not go back.
+    let echoing: Vec<_> = headers
+        .iter()
+        .filter(|(_, value)| token.is_in(value.as_bytes()))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in echoing {
+        headers.remove(name);
+    }
+    change(&mut headers, &LOCATION, |address| rewrite.address(address));
+    change(&mut headers, &LINK, |links| Some(rewrite.links(links)));
+    sandbox(&mut headers);
+    headers
+}
+
+/// A browser that opens such an answer must not run it as if it were ours.
+fn sandbox(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("text/html");
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if RUNNABLE.contains(&essence.as_str()) {
+        headers.entry(CONTENT_DISPOSITION).or_insert(HeaderValue::from_static("attachment"));
+    }
+}
+
+impl Rewrite<'_> {
+    /// An address at the base URL, as this proxy's. `None`: it leads elsewhere, and stays.
+    pub(super) fn address(&self, address: &str) -> Option<String> {
+        let url = self.asked.join(address).ok()?;
+        let root = self.base_url.join("");
+        let below = url.path().strip_prefix(root.path().trim_end_matches('/'))?;
+        let is_ours = url.origin() == root.origin() || self.is_the_same_thing(&url);
+        (is_ours && below.starts_with('/')).then(|| {
+            let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+            let fragment = url.fragment().map(|fragment| format!("#{fragment}")).unwrap_or_default();
+            format!("{}{below}{query}{fragment}", self.proxy_url)
+        })
+    }
+
+    /// GitLab writes its own external URL into its answers, which may differ from the base URL that leads there.
+    /// Another page of the list that was asked for, or another file of the repository, is the same place.
+    fn is_the_same_thing(&self, url: &Url) -> bool {
+        let repository = |path: &str| path.find(".git/").map(|at| path[..at].to_owned());
+        let asked = self.asked.path();
+        url.path() == asked || repository(asked).is_some_and(|one| repository(url.path()) == Some(one))
+    }
+
+    /// The targets of a `Link` header (RFC 8288 section 3): what stands in angle brackets.
+    fn links(&self, links: &str) -> String {
+        let mut rest = links;
+        let mut rewritten = String::with_capacity(links.len());
+        while let Some((before, opened)) = rest.split_once('<') {
+            let Some((target, after)) = opened.split_once('>') else { break };
+            rewritten.push_str(before);
+            let target = self.address(target).unwrap_or_else(|| target.to_owned());
+            rewritten = rewritten + "<" + &target + ">";
+            rest = after;
+        }
+        rewritten + rest
+    }
+}
+
+fn change(headers: &mut HeaderMap, name: &HeaderName, change: impl Fn(&str) -> Option<String>) {
+    let values: Vec<_> = headers.get_all(name).iter().cloned().collect();
+    headers.remove(name);
+    for value in values {
+        let changed =
+            value.to_str().ok().and_then(&change).and_then(|text| HeaderValue::from_str(&text).ok());
+        headers.append(name, changed.unwrap_or(value));
+    }
+}
+
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .collect();
+    drop_where(headers, |name| HOP_BY_HOP.contains(&name) || named.iter().any(|n| n == name));
+}
+
+fn drop_where(headers: &mut HeaderMap, is_dropped: impl Fn(&str) -> bool) {
+    let dropped: Vec<_> = headers.keys().filter(|name| is_dropped(name.as_str())).cloned().collect();
+    for name in dropped {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn back(lines: &[(&str, &str)]) -> HeaderMap {
+        let base_url = BaseUrl::parse_configured("https://gitlab.example.com/gitlab").unwrap();
+        let asked = Url::parse("https://gitlab.example.com/gitlab/api/v4/projects?page=1").unwrap();
+        let rewrite = Rewrite {
+            base_url: &base_url,
+            asked: &asked,
+            proxy_url: "https://mooring.example.com/proxy/acme",
+        };
+        downstream(headers(lines), &Secret::new("glpat-secret"), &rewrite)
+    }
+
+    #[test]
+    fn what_belongs_to_the_caller_or_to_one_connection_stays_here() {
+        let kept = upstream(headers(&[
+            ("accept", "application/json"),
+            ("authorization", "Bearer moor_x"),
+            ("private-token", "moor_x"),
+            ("cookie", "session=1"),
+            ("connection", "keep-alive, X-Only-Here"),
+            ("x-only-here", "1"),
+            ("x-forwarded-host", "evil.example.com"),
+            ("host", "mooring.example.com"),
+            ("x-http-method-override", "DELETE"),
+            ("content-length", "3"),
+            ("git-protocol", "version=2"),
+        ]));
+        let names: Vec<_> = kept.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["accept", "content-length", "git-protocol"]);
+    }
+
+    #[test]
+    fn credentials_and_rules_of_the_provider_do_not_come_back() {
+        let kept = back(&[
+            ("set-cookie", "_gitlab_session=1"),
+            ("www-authenticate", "Basic realm=\"GitLab\""),
+            ("access-control-allow-origin", "*"),
+            ("x-echo", "Bearer glpat-secret"),
+            ("content-type", "application/json"),
+            ("ratelimit-remaining", "1999"),
+            ("x-next-page", ""),
+        ]);
+        for gone in ["set-cookie", "www-authenticate", "access-control-allow-origin", "x-echo"] {
+            assert!(!kept.contains_key(gone), "{gone}");
+        }
+        assert_eq!(kept["ratelimit-remaining"], "1999");
+        assert!(kept.contains_key("x-next-page") && !kept.contains_key(CONTENT_DISPOSITION));
+    }
+
+    #[test]
+    fn what_a_browser_could_run_is_sandboxed_and_saved() {
+        for kind in ["text/html; charset=utf-8", "IMAGE/SVG+XML", "application/xhtml+xml"] {
+            let kept = back(&[("content-type", kind), ("content-security-policy", "script-src *")]);
+            assert_eq!(kept[CONTENT_DISPOSITION], "attachment", "{kind}");
+            assert_eq!(kept[CONTENT_SECURITY_POLICY], "sandbox; default-src 'none'");
+        }
+        let named =
+            back(&[("content-type", "text/html"), ("content-disposition", "attachment; filename=a.html")]);
+        assert_eq!(named[CONTENT_DISPOSITION], "attachment; filename=a.html");
+    }
+
+    #[test]
+    fn addresses_at_the_base_url_become_the_proxys() {
+        let link = r#"<https://gitlab.example.com/gitlab/api/v4/projects?page=2&per_page=1>; rel="next", <https://elsewhere.example.com/x>; rel="help""#;
+        let kept = back(&[("link", link), ("location", "/gitlab/users/sign_in")]);
+        assert_eq!(
+            kept[LINK],
+            r#"<https://mooring.example.com/proxy/acme/api/v4/projects?page=2&per_page=1>; rel="next", <https://elsewhere.example.com/x>; rel="help""#
+        );
+        assert_eq!(kept[LOCATION], "https://mooring.example.com/proxy/acme/users/sign_in");
+        for elsewhere in [
+            "https://storage.example.com/x?sig=1",
+            "https://gitlab.example.com/other",
+            "//evil.example.com/gitlab",
+        ] {
+            assert_eq!(back(&[("location", elsewhere)])[LOCATION], elsewhere);
+        }
+    }
+
+    #[test]
+    fn the_next_page_of_the_same_list_is_rewritten_whatever_host_it_names() {
+        let link = r#"<http://internal:8080/gitlab/api/v4/projects?page=2>; rel="next""#;
+        let next = r#"<https://mooring.example.com/proxy/acme/api/v4/projects?page=2>; rel="next""#;
+        assert_eq!(back(&[("link", link)])[LINK], next);
+    }
+}

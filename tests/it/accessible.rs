@@ -1,0 +1,101 @@
+//! Every page as a machine can judge it, on a desk in the light and on the narrowest phone in the dark: nothing that
+//! axe-core objects to, nothing wider than the screen, no error in the console, and not too many bytes.
+
+use crate::support::{
+    app::{EMAIL, On, PASSWORD, TestApp},
+    browser::{Browser, BrowserOptions},
+    request::Http,
+};
+use serde_json::json;
+
+const DESK: BrowserOptions = BrowserOptions { width: 1280, height: 800, dark: false, script: true };
+const NARROW: BrowserOptions = BrowserOptions { width: 360, height: 740, dark: true, script: true };
+
+/// What is wrong, each with the name of its page.
+struct Findings {
+    look: &'static str,
+    found: Vec<String>,
+}
+
+impl Findings {
+    async fn look_at(&mut self, browser: &Browser, address: &str, name: &str) {
+        browser.goto(address).await;
+        self.judge(browser, name).await;
+    }
+
+    async fn judge(&mut self, browser: &Browser, name: &str) {
+        browser.screenshot(&format!("{}-{name}", self.look)).await;
+        let mut faults = browser.faults().await;
+        faults.extend(browser.console_errors().await.into_iter().filter(|error| !is_a_status(error)));
+        self.found.extend(faults.into_iter().map(|fault| format!("{} {name}: {fault}", self.look)));
+    }
+}
+
+/// The console also tells that a page was answered with 404, which is what was asked for.
+fn is_a_status(error: &str) -> bool {
+    error.contains("the server responded with a status of 4")
+}
+
+async fn pages(look: &'static str, options: BrowserOptions) {
+    let app = TestApp::start(On::Sqlite).await;
+    let site = app.site().to_owned();
+    let browser = Browser::start(options).await;
+    let mut findings = Findings { look, found: Vec::new() };
+    findings.look_at(&browser, &format!("{site}/login"), "login").await;
+    browser.fill("E-mail", EMAIL).await;
+    browser.fill("Password", PASSWORD).await;
+    browser.press("Sign in").await;
+    findings.judge(&browser, "empty").await;
+    let program = app.program(&["admin"]).await;
+    let ids = connections(&app, &program).await;
+    let about = |id: &str, part: &str| format!("/connections/{id}{part}");
+    let mut addresses = vec![
+        ("list".to_owned(), "/".to_owned()),
+        ("nothing-matches".into(), "/?q=nothing-has-this-name".into()),
+        ("new".into(), "/connections/new".into()),
+        ("settings".into(), "/settings".into()),
+        ("audit".into(), "/audit".into()),
+        ("not-found".into(), "/no/such/page".into()),
+    ];
+    for (name, id) in &ids {
+        addresses.push((format!("connection-{name}"), about(id, "")));
+        addresses.push((format!("disconnect-{name}"), about(id, "/disconnect")));
+    }
+    addresses.push(("rotate".into(), about(&ids[1].1, "/rotate")));
+    for (name, address) in addresses {
+        findings.look_at(&browser, &format!("{site}{address}"), &name).await;
+    }
+    browser.close().await;
+    assert_eq!(findings.found, Vec::<String>::new());
+}
+
+/// One by OAuth, one pasted that works, one that ends soon, and one that was revoked.
+async fn connections(app: &TestApp, program: &Http) -> Vec<(&'static str, String)> {
+    let mut ids = vec![("oauth", app.connect_by_oauth("acme by OAuth").await)];
+    let soon = (app.clock.now() + time::Duration::days(5)).date();
+    for (name, ends) in [("pasted", None), ("ending", Some(soon)), ("dead", None)] {
+        let scopes = ["api", "read_repository", "write_repository"];
+        let minted = app.sim().mint_project(app.world.project, &scopes, 40, ends);
+        let body = json!({ "name": format!("acme {name}"), "integration": "gitlab", "token": minted.token,
+            "tenant": "acme", "use_cases": ["code-review", "remediation"], "tags": { "team": "sec" } });
+        let made = program.post_json("/api/v1/connections", body).await.expect(201).json();
+        let id = made["id"].as_str().expect("an id").to_owned();
+        if name == "dead" {
+            app.sim().revoke(&minted.token);
+            program.post_json(&format!("/api/v1/connections/{id}/check"), json!({})).await.expect(200);
+        }
+        program.get(&format!("/api/v1/connections/{id}/token")).await;
+        ids.push((name, id));
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_desk_in_the_light() {
+    pages("desk", DESK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_narrowest_phone_in_the_dark() {
+    pages("narrow", NARROW).await;
+}
