@@ -21,6 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("connect", &["domain", "store", "providers", "vault"]),
     ("disconnect", &["domain", "store", "providers"]),
     ("health", &["domain", "store", "providers", "renewal"]),
+    ("reach", &["domain", "store", "providers", "renewal"]),
     ("handout", &["domain", "store", "renewal"]),
     ("notify", &["domain", "store", "outbound"]),
     (
@@ -37,6 +38,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "connect",
             "disconnect",
             "health",
+            "reach",
             "handout",
             "notify",
         ],
@@ -57,6 +59,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "connect",
             "disconnect",
             "health",
+            "reach",
             "handout",
             "notify",
             "web",

@@ -11,6 +11,7 @@ use crate::{
     notify::WebhookEndpoints,
     outbound::{CaBundle, Options, Outbound, Policy},
     providers::{GitLab, Instances, Provider},
+    reach::Reach,
     renewal::{Renewals, Spool},
     store::{Location, Store},
     vault::Keyring,
@@ -91,6 +92,7 @@ pub(super) async fn state(
             clock: clock.clone(),
             pace,
         },
+        reach: Reach { provider: provider.clone(), instances: instances.clone(), renewals: renewals.clone() },
         handout: Handout {
             store: store.clone(),
             renewals: renewals.clone(),

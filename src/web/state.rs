@@ -8,6 +8,7 @@ use crate::{
     health::Health,
     notify::WebhookEndpoints,
     providers::{Instances, Provider},
+    reach::Reach,
     renewal::Renewals,
     store::Store,
 };
@@ -33,6 +34,7 @@ pub struct Parts {
     pub disconnect: Disconnect,
     pub handout: Handout,
     pub health: Health,
+    pub reach: Reach,
     pub renewals: Renewals,
     pub memory: Memory,
     pub webhook_endpoints: WebhookEndpoints,
