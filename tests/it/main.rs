@@ -14,6 +14,8 @@ mod canary;
 mod check;
 mod circuits;
 mod cli;
+mod connection_browser;
+mod connection_pages;
 mod database_crash;
 mod expiry;
 mod feed;
