@@ -335,7 +335,7 @@ on_both!(every_page_of_a_busy_connection_stays_small, async |on: On| {
     let (mut next, mut seen) = (format!("{page}/history"), 0);
     loop {
         let shown = app.http.get(&next).await.expect(200);
-        seen += shown.text.matches("of generation").count();
+        seen += shown.text.matches("of generation&nbsp;").count();
         let Some((before, _)) = shown.text.split_once("\">Older</a>") else { break };
         next = before.rsplit_once("href=\"").unwrap().1.to_owned();
     }

@@ -9,10 +9,11 @@ use super::{
     moment::Moment,
     ok,
     problem::Failure,
+    timeline::{Day, days},
 };
 use crate::{
     domain::{Actor, EventKind, RenewalId},
-    store::{LoggedEvent, RenewalCause, RenewalOutcome, RenewalRecord},
+    store::LoggedEvent,
     web::{session::SignedIn, state::AppState},
 };
 use askama::Template;
@@ -21,7 +22,7 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
-use time::{Date, Duration, OffsetDateTime, macros::format_description};
+use time::OffsetDateTime;
 
 const PER_PAGE: usize = 50;
 const EVENTS_SHOWN: usize = 10;
@@ -46,24 +47,6 @@ struct HistoryPage {
     older: Option<String>,
     events: Vec<EventView>,
     audit: String,
-}
-
-/// The renewals of one day in UTC.
-struct Day {
-    text: String,
-    renewals: Vec<RenewalView>,
-    date: Date,
-}
-
-pub(super) struct RenewalView {
-    pub(super) at: Moment,
-    pub(super) cause: &'static str,
-    pub(super) outcome: &'static str,
-    pub(super) is_good: bool,
-    pub(super) is_open: bool,
-    pub(super) generation: i64,
-    pub(super) took: Option<String>,
-    pub(super) detail: Option<String>,
 }
 
 struct EventView {
@@ -118,77 +101,6 @@ async fn events(state: &AppState, subject: &str) -> Result<Vec<EventView>, Failu
     Ok(shown)
 }
 
-/// Renewals, newest first, with a heading for each day.
-fn days(renewals: &[RenewalRecord], now: OffsetDateTime) -> Vec<Day> {
-    let mut days: Vec<Day> = Vec::new();
-    for record in renewals {
-        let date = record.started_at.date();
-        if days.last().is_none_or(|day| day.date != date) {
-            days.push(Day { text: day_text(date, now.date()), renewals: vec![], date });
-        }
-        let day = days.last_mut().expect("one was added");
-        day.renewals.push(RenewalView::of(record, now));
-    }
-    days
-}
-
-fn day_text(date: Date, today: Date) -> String {
-    let shape = format_description!("[weekday], [day padding:none] [month repr:long] [year]");
-    let text = date.format(shape).expect("a date has a day, a month and a year");
-    match (today - date).whole_days() {
-        0 => format!("Today, {text}"),
-        1 => format!("Yesterday, {text}"),
-        _ => text,
-    }
-}
-
-impl RenewalView {
-    pub(super) fn of(record: &RenewalRecord, now: OffsetDateTime) -> Self {
-        let renewed = record.outcome == Some(RenewalOutcome::Renewed);
-        Self {
-            at: Moment::new(record.started_at, now),
-            cause: cause(record.cause),
-            outcome: outcome(record, now),
-            is_good: renewed,
-            is_open: record.outcome.is_none(),
-            generation: record.generation + i64::from(renewed),
-            took: record.finished_at.map(|end| took(end - record.started_at)),
-            detail: record.detail.clone(),
-        }
-    }
-}
-
-fn took(time: Duration) -> String {
-    match time.whole_milliseconds() {
-        ..1_000 => format!("{} ms", time.whole_milliseconds().max(0)),
-        1_000..120_000 => format!("{:.1} s", time.as_seconds_f32()),
-        _ => format!("{} minutes", time.whole_minutes()),
-    }
-}
-
-fn cause(cause: RenewalCause) -> &'static str {
-    match cause {
-        RenewalCause::Due => "Ahead of its end",
-        RenewalCause::HandOut => "A caller needed a token that lasts",
-        RenewalCause::Refused => "GitLab refused the token",
-        RenewalCause::Requested => "Somebody asked for it",
-    }
-}
-
-fn outcome(record: &RenewalRecord, now: OffsetDateTime) -> &'static str {
-    match record.outcome {
-        Some(RenewalOutcome::Renewed) => "Renewed",
-        Some(RenewalOutcome::Rejected) => "GitLab said no",
-        Some(RenewalOutcome::Refused) => "GitLab does not do this for this token",
-        Some(RenewalOutcome::Unavailable) => "GitLab did not answer properly",
-        Some(RenewalOutcome::Misconfigured) => "GitLab refused the OAuth application",
-        Some(RenewalOutcome::Uncertain) => "Sent, and the answer was lost",
-        Some(RenewalOutcome::Superseded) => "A newer credential came in between",
-        None if now - record.started_at < Duration::minutes(5) => "Under way",
-        None => "Never finished: the server stopped",
-    }
-}
-
 impl EventView {
     fn of(logged: LoggedEvent, key: Option<String>, now: OffsetDateTime) -> Self {
         let event = logged.event;
@@ -215,27 +127,10 @@ fn by(actor: String, key: Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        domain::{Event, EventId, RenewalKind},
-        web::pages::connection::sample,
-    };
+    use crate::domain::{Event, EventId};
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2027-01-02 00:10 UTC);
-
-    fn record(minutes_ago: i64, outcome: Option<RenewalOutcome>) -> RenewalRecord {
-        let started_at = NOW - Duration::minutes(minutes_ago);
-        RenewalRecord {
-            id: RenewalId::fresh(),
-            generation: 6,
-            renewal: RenewalKind::Refresh,
-            cause: RenewalCause::Due,
-            started_at,
-            finished_at: outcome.map(|_| started_at + Duration::milliseconds(340)),
-            outcome,
-            detail: Some("<b>".into()),
-        }
-    }
 
     #[test]
     fn an_event_names_who_did_it_and_no_code() {
@@ -260,40 +155,5 @@ mod tests {
         assert_eq!(view(Actor::Operator("ada@example.com".into()), None, "x").0, "ada@example.com");
         assert_eq!(view(Actor::Mooring, None, "gitlab.com answered 502.").1, "gitlab.com answered 502.");
         assert_eq!(view(Actor::ApiKey("k1".into()), None, "x").0, "api_key:k1");
-    }
-
-    #[test]
-    fn renewals_stand_under_their_day_with_outcome_cause_and_generation() {
-        let records = [
-            record(1, Some(RenewalOutcome::Renewed)),
-            record(2, Some(RenewalOutcome::Unavailable)),
-            record(60, None),
-            record(3_000, Some(RenewalOutcome::Renewed)),
-        ];
-        let days = days(&records, NOW);
-        let told: Vec<_> = days.iter().map(|day| (day.text.as_str(), day.renewals.len())).collect();
-        let expected = [
-            ("Today, Saturday, 2 January 2027", 2),
-            ("Yesterday, Friday, 1 January 2027", 1),
-            ("Wednesday, 30 December 2026", 1),
-        ];
-        assert_eq!(told, expected);
-        let c = sample::connection(NOW);
-        let page = HistoryPage {
-            frame: Frame::sample(),
-            head: Head::standing(&c, c.standing(NOW, Duration::ZERO), Tab::History),
-            days,
-            renews_itself: true,
-            is_first: true,
-            older: Some("/older".into()),
-            events: vec![],
-            audit: "/audit".into(),
-        };
-        let html = page.render().unwrap();
-        for words in
-            ["to generation 7", "of generation 6", "340 ms", "Ahead of its end", "&#60;b&#62;", "/older"]
-        {
-            assert!(html.contains(words), "{words} is missing in {html}");
-        }
     }
 }

@@ -3,13 +3,13 @@
 use super::{
     checks::{RoleFound, ScopeHeld, UseCaseView},
     hex,
-    history::RenewalView,
     moment::Moment,
     problem::Failure,
+    timeline::RenewalView,
     words::{self, Badge},
 };
 use crate::{
-    domain::{Action, Connection, Method, Status, TokenKind},
+    domain::{Account, Action, Connection, Method, Status, TokenKind},
     store::RenewalRecord,
     web::state::AppState,
 };
@@ -45,7 +45,6 @@ pub(super) struct Live {
     pub(super) last_used: Option<Moment>,
     /// The connection's pages begin with this.
     pub(super) href: String,
-    pub(super) kind: &'static str,
     /// A project's or group's token: its role was chosen when it was made.
     pub(super) is_bot: bool,
     pub(super) use_cases: Vec<UseCaseView>,
@@ -113,8 +112,7 @@ impl Live {
             last_checked: c.last_checked_at.map(moment),
             last_used: c.last_used_at.map(moment),
             href: format!("/connections/{}", c.id),
-            kind: words::token_kind(c.token_kind),
-            is_bot: c.account.as_ref().is_some_and(|account| account.resource.is_some()),
+            is_bot: c.account.as_ref().is_some_and(Account::is_bot),
             use_cases: vec![],
             renewals: renewals.iter().map(|r| RenewalView::of(r, now)).collect(),
             users: facts.users,

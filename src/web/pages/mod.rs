@@ -12,6 +12,7 @@ mod checks;
 mod connection;
 mod disconnect;
 mod edit;
+mod edit_form;
 mod form;
 mod guesses;
 mod head;
@@ -34,6 +35,7 @@ mod settings;
 mod setup;
 mod snippets;
 mod submitted;
+mod timeline;
 mod usage;
 mod words;
 

@@ -8,7 +8,7 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    domain::{Connection, ResourceKind, UseCases},
+    domain::{Account, Connection, ResourceKind, UseCases},
     providers::{InspectError, Listing, Place, PlacePage, ProviderApi},
     reach::ReachError,
     renewal::RenewalError,
@@ -59,6 +59,8 @@ struct ReachPage {
     is_first: bool,
     /// What the chosen use cases need, where one of the rows has less.
     needed: Option<String>,
+    /// A project's or group's token: its role was chosen when it was made.
+    is_bot: bool,
     rows: Vec<Row>,
     next: Option<String>,
     trouble: Option<Trouble>,
@@ -69,7 +71,9 @@ struct Row {
     name: Option<String>,
     href: Option<String>,
     role: Option<String>,
-    /// Where the role is raised, if it is lower than a chosen use case needs.
+    /// Lower than a chosen use case needs.
+    is_low: bool,
+    /// Where it is raised then, if it can be.
     mend_at: Option<String>,
 }
 
@@ -107,7 +111,8 @@ pub(super) async fn show(
         host: c.base_url.host().to_owned(),
         is_groups: kind == ResourceKind::Group,
         is_first: asked.after.is_empty(),
-        needed: rows.iter().any(|row| row.mend_at.is_some()).then(|| needed(&c, &state.use_cases)).flatten(),
+        needed: rows.iter().any(|row| row.is_low).then(|| needed(&c, &state.use_cases)).flatten(),
+        is_bot: is_bot(&c),
         next: found.next.map(|next| address(&head, (kind, &search), &next)),
         q: search,
         rows,
@@ -145,7 +150,8 @@ fn rows(
     let row = |place: Place| {
         let is_low = place.access_level.is_some_and(|held| least.is_some_and(|least| held < least));
         Row {
-            mend_at: is_low.then(|| api.members_url(&c.base_url, kind, &place.path)),
+            is_low,
+            mend_at: (is_low && !is_bot(c)).then(|| api.members_url(&c.base_url, kind, &place.path)),
             href: Some(place.web_url).filter(|url| url.starts_with("https://") || url.starts_with("http://")),
             role: place.access_level.map(|level| level.to_string()),
             name: Some(place.name).filter(|name| !place.path.ends_with(name.as_str())),
@@ -153,6 +159,10 @@ fn rows(
         }
     };
     places.into_iter().map(row).collect()
+}
+
+fn is_bot(c: &Connection) -> bool {
+    c.account.as_ref().is_some_and(Account::is_bot)
 }
 
 fn too_slow(host: &str) -> Trouble {
@@ -227,12 +237,16 @@ fn trouble(error: &ReachError, c: &Connection) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::AccessLevel, providers::GitLab, web::pages::connection::sample};
+    use crate::{
+        domain::{AccessLevel, Resource},
+        providers::GitLab,
+        web::pages::connection::sample,
+    };
     use time::macros::datetime;
 
     #[test]
     fn a_role_that_is_too_low_says_where_it_is_raised() {
-        let c = sample::connection(datetime!(2027-01-01 12:00 UTC));
+        let mut c = sample::connection(datetime!(2027-01-01 12:00 UTC));
         let place = |path: &str, level| Place {
             id: 1,
             path: path.into(),
@@ -242,7 +256,8 @@ mod tests {
         };
         let places = vec![place("acme/web", 40), place("acme/<api>", 30)];
         let use_cases = UseCases::shipped();
-        let rows = rows(places, &c, (&GitLab, &use_cases, ResourceKind::Project));
+        let shown = |c: &Connection| rows(places.clone(), c, (&GitLab, &use_cases, ResourceKind::Project));
+        let rows = shown(&c);
         assert_eq!(rows[0].mend_at, None);
         assert!(rows.iter().all(|row| row.href.is_none()), "an address that is no web page leads nowhere");
         let html = ReachPage {
@@ -253,6 +268,7 @@ mod tests {
             is_groups: false,
             is_first: true,
             needed: needed(&c, &use_cases),
+            is_bot: is_bot(&c),
             rows,
             next: None,
             trouble: None,
@@ -262,5 +278,10 @@ mod tests {
             assert!(html.contains(words), "{words} is missing in {html}");
         }
         assert!(!html.contains("javascript:"));
+
+        let resource = Some(Resource { kind: ResourceKind::Project, id: 1 });
+        c.account = c.account.map(|account| Account { resource, ..account });
+        let of_bot = shown(&c).pop().unwrap();
+        assert!(of_bot.is_low && of_bot.mend_at.is_none(), "nobody raises the role of a bot");
     }
 }
