@@ -13,6 +13,7 @@
 //! | [`connect`], [`disconnect`] | the two ways in, and the way out |
 //! | [`renewal`] | gets the next credential, once, and loses none |
 //! | [`health`] | checks a connection at the provider |
+//! | [`reach`] | asks what a token reaches |
 //! | [`handout`] | gives a caller a token that lasts |
 //! | [`proxy`] | sends a caller's request on, with the credential attached |
 //! | [`notify`] | tells people what happened and what will end |
@@ -49,6 +50,7 @@ pub mod operator;
 pub mod outbound;
 pub mod providers;
 pub mod proxy;
+pub mod reach;
 pub mod renewal;
 pub mod store;
 pub mod telemetry;

@@ -12,6 +12,7 @@ use crate::{
     outbound::{CaBundle, Options, Outbound, Policy},
     providers::{GitLab, Instances, Provider},
     proxy::Proxy,
+    reach::Reach,
     renewal::{Renewals, Spool},
     store::{Location, Store},
     vault::Keyring,
@@ -103,6 +104,7 @@ pub(super) async fn state(
         },
         proxy: Proxy { handout: handout.clone(), provider: provider.clone(), instances: instances.clone() },
         handout,
+        reach: Reach { provider: provider.clone(), instances: instances.clone(), renewals: renewals.clone() },
         webhook_endpoints: WebhookEndpoints {
             store: store.clone(),
             http: webhooks_out(config)?,

@@ -51,6 +51,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether it is the bot of one project's or group's token, whose role is chosen when the token is made.
+    pub fn is_bot(&self) -> bool {
+        self.resource.is_some()
+    }
+
     /// The name that a person knows it by.
     pub fn label(&self) -> String {
         self.username.as_ref().map_or_else(|| format!("account {}", self.id), |u| format!("@{u}"))

@@ -33,7 +33,18 @@ impl Scopes {
     /// Whether this set gives `scope`, itself or through a wider one. `api` holds `read_api` and
     /// `read_user`; it is not taken to stand for the repository scopes, which are granted by name.
     pub fn holds(&self, scope: &str) -> bool {
-        self.0.contains(scope) || wider(scope).iter().any(|w| self.0.contains(*w))
+        self.giver_of(scope).is_some()
+    }
+
+    /// The scope in this set that gives `scope`: itself, or a wider one.
+    pub fn giver_of(&self, scope: &str) -> Option<&str> {
+        let wider = || wider(scope).iter().find_map(|w| self.0.get(*w));
+        self.0.get(scope).or_else(wider).map(String::as_str)
+    }
+
+    /// Whether these are those of a fine-grained token, which lists this instead: its rights can only be tried.
+    pub fn is_granular(&self) -> bool {
+        self.0.contains("granular")
     }
 
     /// What of `needed` this set does not give.
@@ -72,5 +83,7 @@ mod tests {
         assert!(api.holds("read_api") && api.holds("read_user"));
         assert_eq!(api.missing(&Scopes::parse("read_repository api")), ["read_repository"]);
         assert!(!Scopes::parse("read_api").holds("api"));
+        assert_eq!(api.giver_of("api"), Some("api"));
+        assert_eq!(Scopes::parse("read_api").giver_of("read_user"), Some("read_api"));
     }
 }

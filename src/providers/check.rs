@@ -1,11 +1,8 @@
 //! Checks a token against use cases: what is missing, said once for connecting and for the daily check.
 
-use super::{InspectError, Inspection, Instance, Project, ProviderApi};
-use crate::domain::{AccessLevel, CheckOutcome, Scopes, Secret, UseCase, UseCaseCheck};
+use super::{InspectError, Inspection, Instance, Listing, Place, ProviderApi};
+use crate::domain::{AccessLevel, CheckOutcome, ResourceKind, Scopes, Secret, UseCase, UseCaseCheck};
 use std::collections::BTreeMap;
-
-/// Fine-grained tokens list this instead of scopes; their rights can only be tried.
-const GRANULAR: &str = "granular";
 
 /// How many projects are looked at, and named, where a role is too low.
 const LOOKED_AT: usize = 100;
@@ -35,7 +32,7 @@ struct Asked<'a> {
     token: &'a Secret,
     found: &'a Inspection,
     reached: BTreeMap<AccessLevel, Option<bool>>,
-    projects: Option<Vec<Project>>,
+    projects: Option<Vec<Place>>,
 }
 
 impl Asked<'_> {
@@ -76,8 +73,10 @@ impl Asked<'_> {
     /// The projects where the role is too low. A list that cannot be had is no reason to refuse.
     async fn projects_below(&mut self, level: AccessLevel) -> Vec<String> {
         if self.projects.is_none() {
-            let page = self.api.projects(self.instance, self.token, None, LOOKED_AT).await;
-            self.projects = Some(page.map(|p| p.projects).unwrap_or_default());
+            let listing = Listing::first(ResourceKind::Project, LOOKED_AT);
+            let account = self.found.account.as_ref();
+            let page = self.api.places(self.instance, self.token, account, listing).await;
+            self.projects = Some(page.map(|p| p.places).unwrap_or_default());
         }
         let projects = self.projects.iter().flatten();
         let below = projects.filter(|p| p.access_level.is_some_and(|held| held < level));
@@ -86,5 +85,5 @@ impl Asked<'_> {
 }
 
 fn missing(held: &Scopes, needed: &Scopes) -> Vec<String> {
-    if held.holds(GRANULAR) { Vec::new() } else { held.missing(needed) }
+    if held.is_granular() { Vec::new() } else { held.missing(needed) }
 }

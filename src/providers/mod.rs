@@ -19,7 +19,9 @@ pub use instance::{Instance, Instances, UnknownInstance};
 use oauth::Refreshed;
 pub use oauth::{AuthorizationRequest, Grant};
 
-use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Renewal, Scopes, Secret, TokenKind};
+use crate::domain::{
+    AccessLevel, Account, BaseUrl, Credential, Renewal, ResourceKind, Scopes, Secret, TokenKind,
+};
 use async_trait::async_trait;
 use http::{HeaderValue, Method};
 use std::sync::Arc;
@@ -41,9 +43,10 @@ pub struct Inspection {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-/// A project that a token reaches.
+/// A project or group that a token reaches.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub struct Project {
+#[schema(as = Project)]
+pub struct Place {
     pub id: i64,
     /// The full path, such as `acme/web`.
     pub path: String,
@@ -53,11 +56,29 @@ pub struct Project {
     pub access_level: Option<AccessLevel>,
 }
 
-/// Some projects, and where the next ones are.
+/// Some projects or groups, and where the next ones are.
 #[derive(Clone, Debug)]
-pub struct ProjectPage {
-    pub projects: Vec<Project>,
+pub struct PlacePage {
+    pub places: Vec<Place>,
     pub next: Option<String>,
+}
+
+/// Which part of the projects or groups that a token reaches is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing<'a> {
+    pub kind: ResourceKind,
+    /// Part of the name or path, as a person types it; empty for all.
+    pub search: &'a str,
+    /// The `next` of the page before.
+    pub cursor: Option<&'a str>,
+    pub limit: usize,
+}
+
+impl Listing<'_> {
+    /// The first ones of that kind.
+    pub fn first(kind: ResourceKind, limit: usize) -> Self {
+        Self { kind, search: "", cursor: None, limit }
+    }
 }
 
 /// Where a provider's OAuth endpoints are, below the base URL.
@@ -115,14 +136,18 @@ pub trait ProviderApi: Send + Sync {
         level: AccessLevel,
     ) -> Result<Option<bool>, InspectError>;
 
-    /// The projects that a token reaches, `limit` of them from `cursor` on.
-    async fn projects(
+    /// Where the members of a project or group, given by its full path, are looked after.
+    fn members_url(&self, base_url: &BaseUrl, kind: ResourceKind, path: &str) -> String;
+
+    /// The projects or groups that a token reaches, with its role in each where the provider tells. `account` is
+    /// whose token it is.
+    async fn places(
         &self,
         instance: &Instance,
         token: &Secret,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<ProjectPage, InspectError>;
+        account: Option<&Account>,
+        listing: Listing<'_>,
+    ) -> Result<PlacePage, InspectError>;
 
     /// Kills an access token that was pasted.
     async fn revoke_access_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError>;

@@ -31,8 +31,9 @@ pub struct RenewalChoice {
 }
 
 impl Store {
-    /// Changes what a person may change. `false`: nothing was changed, because the connection is gone, or has
-    /// another credential than the one that a renewal was chosen for.
+    /// Changes what a person may change, of the connection as it `was`. `false`: nothing was changed, because the
+    /// connection is gone, somebody else edited it since, or it has another credential than the one that a renewal
+    /// was chosen for.
     pub async fn edit_connection(
         &self,
         was: &Connection,
@@ -42,22 +43,22 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let told = event(EventKind::Updated, at, was.id, was.tenant.as_deref(), actor);
         let changed = in_transaction!(self.db, |tx| {
-            let changed = sqlx::query(
-                "update connections
-                    set name = $2, description = $3, tags = $4, use_cases = $5, checks = $6, updated_at = $7
-                  where connection_id = $1",
-            )
-            .bind(was.id.to_string())
-            .bind(&edit.name)
-            .bind(edit.description.as_deref())
-            .bind(json(&edit.tags))
-            .bind(json(&edit.use_cases))
-            .bind(json(&edit.checks))
-            .bind(micros(at))
-            .execute(&mut *tx)
-            .await
-            .map_err(name_taken)?
-            .rows_affected();
+            let changed = sqlx::query(EDIT)
+                .bind(was.id.to_string())
+                .bind(&edit.name)
+                .bind(edit.description.as_deref())
+                .bind(json(&edit.tags))
+                .bind(json(&edit.use_cases))
+                .bind(json(&edit.checks))
+                .bind(micros(at))
+                .bind(&was.name)
+                .bind(was.description.as_deref().unwrap_or_default())
+                .bind(json(&was.tags))
+                .bind(json(&was.use_cases))
+                .execute(&mut *tx)
+                .await
+                .map_err(name_taken)?
+                .rows_affected();
             if changed == 1 {
                 if let Some(chosen) = edit.renewal {
                     let changed = sqlx::query(CHOOSE_RENEWAL)
@@ -81,6 +82,11 @@ impl Store {
         Ok(changed)
     }
 }
+
+/// Only what an edit changes is compared: renewals and checks in between are no reason to refuse one.
+const EDIT: &str = "update connections
+    set name = $2, description = $3, tags = $4, use_cases = $5, checks = $6, updated_at = $7
+  where connection_id = $1 and name = $8 and coalesce(description, '') = $9 and tags = $10 and use_cases = $11";
 
 /// A refresh token keeps its renewal, whatever is chosen.
 const CHOOSE_RENEWAL: &str = "update credentials

@@ -55,7 +55,7 @@ pub use outbox::{Audience, MAIL, NewDelivery};
 pub use outcomes::{RenewalFailure, Renewed};
 pub use renewals::{RenewalCause, RenewalOutcome, RenewalRecord, UnfinishedRenewal};
 pub use revocations::{GivenUp, OwedRevocation, TokenHint};
-pub use usage::UsageCount;
+pub use usage::{KeyUsage, UsageCount};
 pub use usage_days::UsageDay;
 pub use webhook_endpoints::{EndpointStatus, NewWebhookEndpoint, WebhookEndpoint};
 

@@ -1,9 +1,13 @@
 //! Hand-outs by caller and day, written in batches: a hand-out itself writes nothing.
 
-use super::{Store, StoreError, db::in_transaction, rows::micros};
+use super::{
+    Store, StoreError,
+    db::{in_transaction, on},
+    rows::{Reader, micros},
+};
 use crate::domain::ConnectionId;
 use std::collections::BTreeMap;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
 /// Hand-outs of one connection to one caller that were counted in memory.
 #[derive(Clone, Debug)]
@@ -12,6 +16,42 @@ pub struct UsageCount {
     pub api_key_id: String,
     pub hand_outs: i64,
     pub last_at: OffsetDateTime,
+}
+
+/// What one API key got of a connection so far.
+#[derive(Clone, Debug)]
+pub struct KeyUsage {
+    pub api_key_id: String,
+    /// `None`: there is no such key any more.
+    pub name: Option<String>,
+    pub revoked_at: Option<OffsetDateTime>,
+    pub hand_outs: i64,
+    /// The last day in UTC on which it got a token.
+    pub last_day: Date,
+}
+
+#[derive(sqlx::FromRow)]
+struct KeyUsageRow {
+    api_key_id: String,
+    name: Option<String>,
+    revoked_at: Option<i64>,
+    hand_outs: i64,
+    last_day: i64,
+}
+
+impl TryFrom<KeyUsageRow> for KeyUsage {
+    type Error = StoreError;
+
+    fn try_from(row: KeyUsageRow) -> Result<Self, StoreError> {
+        let read = Reader { table: "usage", row: &row.api_key_id };
+        Ok(Self {
+            revoked_at: read.instant_if_any(row.revoked_at)?,
+            last_day: date(&read, row.last_day)?,
+            name: row.name,
+            hand_outs: row.hand_outs,
+            api_key_id: row.api_key_id,
+        })
+    }
 }
 
 const ADD: &str = "insert into usage (connection_id, api_key_id, day, hand_outs) values ($1, $2, $3, $4)
@@ -56,19 +96,56 @@ impl Store {
         Ok(())
     }
 
-    /// Hand-outs of one connection so far, by caller.
-    pub async fn usage_of(&self, id: ConnectionId) -> Result<Vec<(String, i64)>, StoreError> {
-        Ok(super::db::on!(self.db, read, |pool| sqlx::query_as(
-            "select api_key_id, cast(sum(hand_outs) as bigint)
-               from usage
-              where connection_id = $1
-              group by api_key_id
-              order by api_key_id",
+    /// Hand-outs of one connection so far by API key, the one that asked last first.
+    pub async fn usage_of(&self, id: ConnectionId) -> Result<Vec<KeyUsage>, StoreError> {
+        let rows: Vec<KeyUsageRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select u.api_key_id, k.name, k.revoked_at, cast(sum(u.hand_outs) as bigint) as hand_outs,
+                    max(u.day) as last_day
+               from usage u
+               left join api_keys k on k.api_key_id = u.api_key_id
+              where u.connection_id = $1
+              group by u.api_key_id, k.name, k.revoked_at
+              order by last_day desc, u.api_key_id",
         )
         .bind(id.to_string())
         .fetch_all(pool)
-        .await?))
+        .await?);
+        rows.into_iter().map(KeyUsage::try_from).collect()
     }
+
+    /// Hand-outs of one connection to each API key on each day from `since` on, oldest day first.
+    pub async fn daily_usage_of(
+        &self,
+        id: ConnectionId,
+        since: Date,
+    ) -> Result<Vec<(String, Date, i64)>, StoreError> {
+        let rows: Vec<(String, i64, i64)> = on!(self.db, read, |pool| sqlx::query_as(
+            "select api_key_id, day, hand_outs
+               from usage
+              where connection_id = $1 and day >= $2
+              order by day, api_key_id",
+        )
+        .bind(id.to_string())
+        .bind(days(since))
+        .fetch_all(pool)
+        .await?);
+        let read = |(key, day, hand_outs): (String, i64, i64)| {
+            let day = date(&Reader { table: "usage", row: &key }, day)?;
+            Ok((key, day, hand_outs))
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
+/// Days since 1970, as the column counts them.
+pub(super) fn days(date: Date) -> i64 {
+    date.midnight().assume_utc().unix_timestamp() / 86_400
+}
+
+/// The day that the column tells.
+pub(super) fn date(read: &Reader<'_>, days: i64) -> Result<Date, StoreError> {
+    let midnight = OffsetDateTime::from_unix_timestamp(days.saturating_mul(86_400));
+    Ok(midnight.map_err(|e| read.error(e))?.date())
 }
 
 /// When each was last used, in the order of the ids.

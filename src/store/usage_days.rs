@@ -5,6 +5,7 @@ use super::{
     db::{in_transaction, on},
     events::{append_event, event},
     rows::{Reader, micros, readable, tenant_from},
+    usage::{date, days},
 };
 use crate::domain::{Actor, ConnectionId, EventKind};
 use time::{Date, OffsetDateTime};
@@ -32,10 +33,9 @@ struct DayRow {
 impl DayRow {
     fn day(self) -> Result<UsageDay, StoreError> {
         let read = Reader { table: "usage", row: &self.connection_id };
-        let midnight = OffsetDateTime::from_unix_timestamp(self.day.saturating_mul(86_400));
         Ok(UsageDay {
             connection: read.word(&self.connection_id)?,
-            day: midnight.map_err(|e| read.error(e))?.date(),
+            day: date(&read, self.day)?,
             tenant: tenant_from(self.tenant),
             api_key_id: self.api_key_id,
             hand_outs: self.hand_outs,
@@ -98,9 +98,4 @@ impl Store {
         });
         Ok(told)
     }
-}
-
-/// Days since 1970, as the column counts them.
-fn days(date: Date) -> i64 {
-    date.midnight().assume_utc().unix_timestamp() / 86_400
 }

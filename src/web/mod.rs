@@ -3,6 +3,7 @@
 mod api;
 mod assets;
 mod auth;
+mod change;
 mod drain;
 mod error;
 mod extract;

@@ -9,6 +9,7 @@ use crate::{
     notify::WebhookEndpoints,
     providers::{Instances, Provider},
     proxy::Proxy,
+    reach::Reach,
     renewal::Renewals,
     store::Store,
 };
@@ -35,6 +36,7 @@ pub struct Parts {
     pub handout: Handout,
     pub proxy: Proxy,
     pub health: Health,
+    pub reach: Reach,
     pub renewals: Renewals,
     pub memory: Memory,
     pub webhook_endpoints: WebhookEndpoints,

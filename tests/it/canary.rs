@@ -226,11 +226,9 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     ];
     for connection in list.json()["items"].as_array().unwrap() {
         let id = connection["id"].as_str().unwrap();
-        pages.extend([
-            format!("/connections/{id}"),
-            format!("/connections/{id}/rotate"),
-            format!("/connections/{id}/disconnect"),
-        ]);
+        let parts = "/rotate /disconnect /edit /reach /reach?kind=groups /history /usage /use";
+        pages.push(format!("/connections/{id}"));
+        pages.extend(parts.split(' ').map(|part| format!("/connections/{id}{part}")));
     }
     for page in pages {
         outputs.page(&page, &site.get(&page).await);

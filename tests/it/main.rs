@@ -16,6 +16,8 @@ mod check;
 mod circuits;
 mod cli;
 mod connect_sessions;
+mod connection_browser;
+mod connection_pages;
 mod database_crash;
 mod expiry;
 mod feed;

@@ -572,7 +572,7 @@ async fn every_kind_of_answer_is_hardened(app: &TestApp, id: &str, is_https: boo
     .into();
     paths.extend(assets);
     paths.extend(
-        ["", "/live", "/rotate", "/disconnect", "/check", "/edit"]
+        ["", "/live", "/rotate", "/disconnect", "/check", "/edit", "/reach", "/history", "/usage", "/use"]
             .map(|part| format!("/connections/{id}{part}")),
     );
     for path in &paths {
@@ -689,7 +689,8 @@ async fn all_pages(app: &TestApp) -> Vec<(String, String)> {
             .into();
     for connection in list["items"].as_array().unwrap() {
         let id = connection["id"].as_str().unwrap();
-        paths.extend(["", "/live", "/rotate", "/disconnect"].map(|part| format!("/connections/{id}{part}")));
+        let parts = ["", "/live", "/rotate", "/disconnect", "/edit", "/reach", "/history", "/usage", "/use"];
+        paths.extend(parts.map(|part| format!("/connections/{id}{part}")));
         paths.push(format!("/audit?subject={id}"));
     }
     let mut pages = Vec::new();

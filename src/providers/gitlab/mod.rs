@@ -5,6 +5,7 @@
 
 mod account;
 mod call;
+mod groups;
 mod inspect;
 mod links;
 mod projects;
@@ -13,10 +14,10 @@ mod revoke;
 mod rotate;
 
 use super::{
-    Endpoints, InspectError, Inspection, Instance, KeepAnswer, ProjectPage, ProviderApi, RenewError,
+    Endpoints, InspectError, Inspection, Instance, KeepAnswer, Listing, PlacePage, ProviderApi, RenewError,
     RevokeError, RotationRefusal,
 };
-use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Scopes, Secret, TokenKind};
+use crate::domain::{AccessLevel, Account, BaseUrl, Credential, ResourceKind, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
 use call::Call;
 use http::{HeaderValue, Method};
@@ -85,14 +86,22 @@ impl ProviderApi for GitLab {
         projects::reaches(&Call { instance, token }, account, level).await
     }
 
-    async fn projects(
+    fn members_url(&self, base_url: &BaseUrl, kind: ResourceKind, path: &str) -> String {
+        links::members_url(base_url, kind, path)
+    }
+
+    async fn places(
         &self,
         instance: &Instance,
         token: &Secret,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<ProjectPage, InspectError> {
-        projects::list(&Call { instance, token }, cursor, limit).await
+        account: Option<&Account>,
+        listing: Listing<'_>,
+    ) -> Result<PlacePage, InspectError> {
+        let call = Call { instance, token };
+        match listing.kind {
+            ResourceKind::Project => projects::list(&call, listing).await,
+            ResourceKind::Group => groups::list(&call, account, listing).await,
+        }
     }
 
     async fn revoke_access_token(&self, instance: &Instance, token: &Secret) -> Result<(), RevokeError> {

@@ -5,7 +5,7 @@ use super::call::Call;
 use crate::{
     domain::{AccessLevel, Account, Resource, ResourceKind},
     outbound::Answer,
-    providers::{InspectError, Project, ProjectPage},
+    providers::{InspectError, Listing, Place, PlacePage},
 };
 use http::header::LINK;
 use serde::Deserialize;
@@ -42,9 +42,9 @@ struct Access {
 }
 
 impl ProjectRow {
-    fn into_project(self) -> Project {
+    fn into_place(self) -> Place {
         let held = self.permissions.into_iter().flat_map(|p| [p.project_access, p.group_access]).flatten();
-        Project {
+        Place {
             id: self.id,
             path: self.path_with_namespace,
             name: self.name,
@@ -55,14 +55,10 @@ impl ProjectRow {
 }
 
 /// Follows `Link: rel="next"` until `limit` projects are there or no more are.
-pub(super) async fn list(
-    call: &Call<'_>,
-    cursor: Option<&str>,
-    limit: usize,
-) -> Result<ProjectPage, InspectError> {
-    let per_page = limit.div_ceil(limit.div_ceil(MOST_PER_PAGE)).max(1).to_string();
-    let mut next = cursor.map(str::to_owned);
-    let mut projects = Vec::new();
+pub(super) async fn list(call: &Call<'_>, listing: Listing<'_>) -> Result<PlacePage, InspectError> {
+    let per_page = per_page(listing.limit);
+    let mut next = listing.cursor.map(str::to_owned);
+    let mut places = Vec::new();
     loop {
         let mut query = vec![
             ("membership", "true"),
@@ -71,22 +67,29 @@ pub(super) async fn list(
             ("pagination", "keyset"),
             ("per_page", per_page.as_str()),
         ];
-        let from = next.unwrap_or_default();
-        let from = followed(&from);
+        if !listing.search.is_empty() {
+            query.extend([("search", listing.search), ("search_namespaces", "true")]);
+        }
+        let from = followed(next.as_deref().unwrap_or_default());
         query.extend(from.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let answer = call.ask_list("api/v4/projects", &query).await?;
         let rows: Vec<ProjectRow> = call.read(&answer)?;
         let got = rows.len();
-        projects.extend(rows.into_iter().map(ProjectRow::into_project));
+        places.extend(rows.into_iter().map(ProjectRow::into_place));
         next = next_cursor(&answer).filter(|_| got > 0);
-        if next.is_none() || projects.len() + got > limit {
-            return Ok(ProjectPage { projects, next });
+        if next.is_none() || places.len() + got > listing.limit {
+            return Ok(PlacePage { places, next });
         }
     }
 }
 
+/// As few questions as can be, each for as many rows as the others.
+pub(super) fn per_page(limit: usize) -> String {
+    limit.div_ceil(limit.div_ceil(MOST_PER_PAGE)).max(1).to_string()
+}
+
 /// What leads to the next page, without the host: GitLab builds that from its own external URL.
-fn next_cursor(answer: &Answer) -> Option<String> {
+pub(super) fn next_cursor(answer: &Answer) -> Option<String> {
     let links = answer.headers.get_all(LINK).iter().filter_map(|v| v.to_str().ok());
     let next = links.flat_map(|v| v.split(',')).find(|l| l.contains("rel=\"next\""))?;
     let url = Url::parse(next.trim().strip_prefix('<')?.split_once('>')?.0).ok()?;
@@ -94,7 +97,7 @@ fn next_cursor(answer: &Answer) -> Option<String> {
     (!query.is_empty()).then(|| form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish())
 }
 
-fn followed(query: &str) -> Vec<(String, String)> {
+pub(super) fn followed(query: &str) -> Vec<(String, String)> {
     let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
     pairs.filter(|(key, _)| CURSOR_KEYS.contains(&key.as_str())).collect()
 }
@@ -127,7 +130,7 @@ async fn any(call: &Call<'_>, path: &str, query: &[(&str, &str)]) -> Result<Opti
     }
 }
 
-async fn role_in(
+pub(super) async fn role_in(
     call: &Call<'_>,
     resource: &Resource,
     user: i64,

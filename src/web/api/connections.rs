@@ -6,7 +6,7 @@ use super::{
     view::ConnectionView,
 };
 use crate::{
-    connect::{Fields, Pasted, Target},
+    connect::{ConnectError, Fields, Pasted, Target},
     domain::{Caller, Connection, ConnectionId, Permission, RenewalKind, Secret, Status, TokenKind},
     store::ConnectionFilter,
     web::{
@@ -203,6 +203,22 @@ pub(super) struct ConnectionChange {
     renewal: Option<RenewalKind>,
 }
 
+/// A change names the fields that it is about, so it is made again of what others changed meanwhile.
+const MOST_EDITS: usize = 5;
+
+impl ConnectionChange {
+    fn of(&self, was: &Connection) -> Fields {
+        let tags = self.tags.as_ref().map_or(&was.tags, |tags| &tags.0);
+        Fields {
+            name: self.name.as_ref().unwrap_or(&was.name).clone(),
+            description: self.description.as_ref().unwrap_or(&was.description).clone(),
+            tenant: was.tenant.clone(),
+            tags: tags.clone(),
+            use_cases: self.use_cases.as_ref().unwrap_or(&was.use_cases).clone(),
+        }
+    }
+}
+
 /// Tells a field that is null from one that is not there.
 #[expect(clippy::option_option, reason = "that is what it tells apart")]
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
@@ -223,21 +239,16 @@ pub(super) async fn edit_connection(
     JsonBody(change): JsonBody<ConnectionChange>,
 ) -> Result<Json<ConnectionView>, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
-    let was = find(&state, &caller, &reference, tenant).await?;
-    let fields = Fields {
-        name: change.name.unwrap_or_else(|| was.name.clone()),
-        description: change.description.unwrap_or_else(|| was.description.clone()),
-        tenant: was.tenant.clone(),
-        tags: change.tags.map_or_else(|| was.tags.clone(), |tags| tags.0),
-        use_cases: change.use_cases.unwrap_or_else(|| was.use_cases.clone()),
-    };
-    let asks_more = fields.use_cases.iter().any(|id| !was.use_cases.contains(id));
-    state.connect.edit(&was, fields, change.renewal, &actor(&caller)).await?;
-    if asks_more && let Err(error) = state.health.check(was.id, &actor(&caller)).await {
-        tracing::info!(connection = %was.id, %error, "new use cases could not be checked yet");
+    let mut was = find(&state, &caller, &reference, tenant).await?;
+    for _ in 0..MOST_EDITS {
+        let fields = change.of(&was);
+        match crate::web::change::change(&state, &was, fields, change.renewal, &actor(&caller)).await {
+            Err(ConnectError::ChangedMeanwhile) => {}
+            changed => return Ok(Json(ConnectionView::of(changed?, &state))),
+        }
+        was = state.store.connection(was.id).await?.ok_or_else(Problem::not_found)?;
     }
-    let changed = state.store.connection(was.id).await?.ok_or_else(Problem::not_found)?;
-    Ok(Json(ConnectionView::of(changed, &state)))
+    Err(ConnectError::ChangedMeanwhile.into())
 }
 
 /// Whether the provider is told as well.

@@ -6,11 +6,12 @@ use super::{
     view::{ConnectionView, RenewalView},
 };
 use crate::{
-    domain::{Connection, Permission, RenewalId},
+    domain::{Connection, Permission, RenewalId, ResourceKind},
     health::CheckError,
-    providers::{InspectError, Project},
+    providers::{Listing, Place},
+    reach::ReachError,
     renewal::{Need, RenewalError},
-    store::{Held, RenewalCause},
+    store::RenewalCause,
     web::{
         auth::Key,
         error::{Details, Problem},
@@ -19,8 +20,6 @@ use crate::{
     },
 };
 use axum::{Json, extract::State};
-use std::sync::Arc;
-use time::Duration;
 
 /// Renews now. 409 `renewal_is_manual` where only a person can.
 #[utoipa::path(post, path = "/api/v1/connections/{ref}/renew", tag = "connections", security(("api_key" = [])),
@@ -88,7 +87,7 @@ pub(super) async fn list_renewals(
 /// The projects that the token reaches.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/projects", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant, PageQuery), responses(
-    (status = 200, description = "A page of projects", body = Page<Project>),
+    (status = 200, description = "A page of projects", body = Page<Place>),
     (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
 pub(super) async fn list_projects(
     key: Key,
@@ -96,41 +95,26 @@ pub(super) async fn list_projects(
     Segment(reference): Segment,
     tenant: Query<InTenant>,
     Query(page): Query<PageQuery>,
-) -> Result<Json<Page<Project>>, Problem> {
+) -> Result<Json<Page<Place>>, Problem> {
     let caller = key.may(Permission::ConnectionsRead)?;
     let was = find(&state, &caller, &reference, tenant).await?;
     let limit = usize::try_from(page.limit()?).expect("a limit is positive");
     let cursor = page.cursor::<String>()?;
-    let instance = state.instances.of(&was).map_err(CheckError::from)?;
-    let ask = async |held: Arc<Held>| {
-        let token = &held.credential.access_token;
-        state.provider.api().projects(&instance, token, cursor.as_deref(), limit).await
-    };
-    let held = working(&state, &was, Need::Lasts(Duration::ZERO), RenewalCause::HandOut).await?;
-    let generation = held.connection.credential.generation;
-    let found = match ask(held).await {
-        Err(InspectError::TokenExpired | InspectError::TokenRevoked | InspectError::TokenInvalid { .. }) => {
-            let need = Need::NewerThan(generation);
-            ask(working(&state, &was, need, RenewalCause::Refused).await?).await?
-        }
-        found => found?,
-    };
-    Ok(Json(Page { items: found.projects, next_cursor: found.next }))
+    let listing = Listing { cursor: cursor.as_deref(), ..Listing::first(ResourceKind::Project, limit) };
+    match state.reach.list(&was, listing).await {
+        Ok(found) => Ok(Json(Page { items: found.places, next_cursor: found.next })),
+        Err(error) => Err(reach_problem(error, &was, &state)),
+    }
 }
 
-/// A credential that works as far as is known here, renewed if it must be.
-async fn working(
-    state: &AppState,
-    was: &Connection,
-    need: Need,
-    cause: RenewalCause,
-) -> Result<Arc<Held>, Problem> {
-    match state.renewals.renew(was.id, need, cause).await {
-        Ok(held) if held.connection.credential.stopped.is_none() => Ok(held),
-        Ok(_) | Err(RenewalError::NeedsPerson) => {
+fn reach_problem(error: ReachError, was: &Connection, state: &AppState) -> Problem {
+    match error {
+        ReachError::Stopped => {
             let page = format!("{}/connections/{}", state.site_url, was.id);
-            Err(Problem::action_required(state.standing(was), page))
+            Problem::action_required(state.standing(was), page)
         }
-        Err(error) => Err(renewal_problem(error, was, state)),
+        ReachError::Renewal(error) => renewal_problem(error, was, state),
+        ReachError::Instance(error) => CheckError::from(error).into(),
+        ReachError::Inspect(error) => error.into(),
     }
 }

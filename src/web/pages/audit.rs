@@ -103,7 +103,8 @@ impl Row {
     }
 }
 
-fn what(kind: EventKind) -> &'static str {
+/// An event in two or three words.
+pub(super) fn what(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Connected => "Connected",
         EventKind::Renewed => "Renewed",

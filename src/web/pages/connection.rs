@@ -1,10 +1,17 @@
 //! One connection: how it stands, what to press, and what happened. Never its token.
 
 use super::{
-    Frame, edit::EditForm, live::Live, moment::Moment, ok, problem::Failure, renewal::RenewalForm, words,
+    Frame,
+    head::{Head, Tab},
+    live::Live,
+    moment::Moment,
+    ok,
+    problem::Failure,
+    renewal::RenewalForm,
+    words,
 };
 use crate::{
-    domain::{Action, Connection, ConnectionId, Status},
+    domain::{Connection, ConnectionId},
     web::{
         session::{self, SignedIn},
         state::AppState,
@@ -17,57 +24,35 @@ use axum::{
     response::Response,
 };
 use tower_sessions::Session;
-use url::Url;
 
 #[derive(Template)]
 #[template(path = "connection.html")]
 struct ConnectionPage {
     frame: Frame,
     notice: Option<String>,
+    head: Head,
     about: About,
-    /// Which button stands out.
-    must_act: bool,
-    curl: String,
-    edit: EditForm,
     renewal: RenewalForm,
     live: Live,
 }
 
-/// The forms of the page, as they are or as they were sent and refused.
-pub(super) struct Forms {
-    pub(super) edit: EditForm,
-    pub(super) renewal: RenewalForm,
-}
-
-impl Forms {
-    pub(super) fn of(c: &Connection) -> Self {
-        Self { edit: EditForm::of(c), renewal: RenewalForm::of(c) }
-    }
-}
-
 /// What stays the same while a page is open.
-pub(super) struct About {
-    pub(super) id: ConnectionId,
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) tenant: Option<String>,
-    pub(super) tags: Vec<(String, String)>,
-    pub(super) integration: Option<String>,
-    pub(super) base_url: String,
-    pub(super) method: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) account: Option<AccountView>,
-    /// Whether it is mended by consenting again, and not by pasting a token.
-    pub(super) is_oauth: bool,
-    pub(super) created: Moment,
+struct About {
+    tags: Vec<(String, String)>,
+    integration: Option<String>,
+    base_url: String,
+    method: &'static str,
+    kind: &'static str,
+    account: Option<AccountView>,
+    created: Moment,
 }
 
-pub(super) struct AccountView {
-    pub(super) label: String,
-    pub(super) name: Option<String>,
-    pub(super) kind: &'static str,
-    pub(super) web_url: Option<String>,
-    pub(super) resource: Option<String>,
+struct AccountView {
+    label: String,
+    name: Option<String>,
+    kind: &'static str,
+    web_url: Option<String>,
+    resource: Option<String>,
 }
 
 pub(super) async fn show(
@@ -78,7 +63,7 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let c = find(&state, &id).await?;
     let notice = session::take_notice(&session).await?;
-    Ok(ok(page(&state, &who, &c, (notice, Forms::of(&c))).await?))
+    Ok(ok(page(&state, &who, &c, (notice, RenewalForm::of(&c))).await?))
 }
 
 /// The part that changes by itself, for the script.
@@ -95,31 +80,28 @@ pub(super) async fn live(
     Ok(response)
 }
 
-/// The page with its forms as they were sent.
+/// The page with its switch as it was sent and refused.
 pub(super) async fn render(
     state: &AppState,
     who: &SignedIn,
     c: &Connection,
-    forms: Forms,
+    renewal: RenewalForm,
 ) -> Result<impl Template + use<>, Failure> {
-    page(state, who, c, (None, forms)).await
+    page(state, who, c, (None, renewal)).await
 }
 
 async fn page(
     state: &AppState,
     who: &SignedIn,
     c: &Connection,
-    (notice, forms): (Option<String>, Forms),
+    (notice, renewal): (Option<String>, RenewalForm),
 ) -> Result<ConnectionPage, Failure> {
-    let standing = state.standing(c);
     Ok(ConnectionPage {
         frame: Frame::of(Some(who), "connections"),
         notice,
+        head: Head::of(state, c, Tab::Overview),
         about: About::of(c, state.clock.now()),
-        must_act: standing.action.is_some() || standing.status == Status::ActionRequired,
-        curl: curl(&state.site_url, &c.name),
-        edit: forms.edit,
-        renewal: forms.renewal,
+        renewal,
         live: Live::of(state, c).await?,
     })
 }
@@ -131,7 +113,7 @@ pub(super) async fn find(state: &AppState, id: &str) -> Result<Connection, Failu
 }
 
 impl About {
-    pub(super) fn of(c: &Connection, now: time::OffsetDateTime) -> Self {
+    fn of(c: &Connection, now: time::OffsetDateTime) -> Self {
         let account = c.account.as_ref().map(|a| AccountView {
             label: a.label(),
             name: a.name.clone(),
@@ -140,35 +122,15 @@ impl About {
             resource: a.resource.as_ref().map(|r| format!("{} {}", r.kind, r.id)),
         });
         Self {
-            id: c.id,
-            name: c.name.clone(),
-            description: c.description.clone(),
-            tenant: c.tenant.clone(),
             tags: c.tags.clone().into_iter().collect(),
             integration: c.integration.clone(),
             base_url: c.base_url.as_str().to_owned(),
             method: words::method(c.method),
             kind: words::token_kind(c.token_kind),
             account,
-            is_oauth: c.remedy() == Action::Reauthorize,
             created: Moment::new(c.created_at, now),
         }
     }
-}
-
-/// How a program gets the token. The name is quoted as an address needs it.
-fn curl(site_url: &str, name: &str) -> String {
-    let mut address = Url::parse(site_url).expect("the site URL is a URL");
-    address.path_segments_mut().expect("http has segments").extend([
-        "api",
-        "v1",
-        "connections",
-        name,
-        "token",
-    ]);
-    format!(
-        "curl --fail --silent \\\n  --header \"Authorization: Bearer $MOORING_API_KEY\" \\\n  '{address}'"
-    )
 }
 
 #[cfg(test)]
@@ -240,17 +202,15 @@ mod tests {
             attempts: 3,
             next_attempt_at: Some(now + Duration::minutes(1)),
         });
-        let facts =
-            Facts { standing: c.standing(now, Duration::days(30)), mend_at: "https://gitlab.com/x".into() };
+        let standing = c.standing(now, Duration::days(30));
+        let facts = Facts { standing, mend_at: "https://gitlab.com/x".into(), users: 2 };
         let page = ConnectionPage {
             frame: Frame::sample(),
             notice: None,
+            head: Head::standing(&c, standing, Tab::Overview),
             about: About::of(&c, now),
-            must_act: true,
-            curl: curl("https://m.example.com", "a b"),
-            edit: EditForm::of(&c),
             renewal: RenewalForm::of(&c),
-            live: Live::without_checks(&c, facts, &[], vec![], now),
+            live: Live::without_checks(&c, facts, &[], now),
         };
         page.render().unwrap()
     }
@@ -261,7 +221,7 @@ mod tests {
         for button in ["Check now", "Rotate token", "Disconnect"] {
             assert_eq!(html.matches(&format!(">{button}</button>")).count(), 1, "{button}");
         }
-        assert!(html.contains("/api/v1/connections/a%20b/token"));
+        assert_eq!(html.matches("aria-current=\"page\"").count(), 2, "in the site and in the connection");
         assert!(html.contains("Reviews &#60;web&#62;"));
         assert_eq!(html.matches("name=\"self_rotate\"").count(), 1, "a pasted token has the choice");
     }

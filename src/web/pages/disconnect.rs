@@ -1,9 +1,19 @@
 //! Ending a connection, after a page that says what will stop.
 
-use super::{Frame, connection, form::Form, moment::Moment, ok, problem::Failure};
-use crate::web::{
-    session::{self, SignedIn},
-    state::AppState,
+use super::{
+    Frame, connection,
+    form::Form,
+    moment::Moment,
+    ok,
+    problem::Failure,
+    usage::{KeyLabel, day_text},
+};
+use crate::{
+    store::KeyUsage,
+    web::{
+        session::{self, SignedIn},
+        state::AppState,
+    },
 };
 use askama::Template;
 use axum::{
@@ -21,9 +31,21 @@ struct DisconnectPage {
     host: String,
     is_oauth: bool,
     last_used: Option<Moment>,
-    /// Names of the API keys that used it.
-    users: Vec<String>,
+    /// The API keys that got its token and could ask again, the last one first.
+    users: Vec<User>,
+    /// How many more there are.
+    others: usize,
+    /// API keys that got it once and are revoked by now.
+    revoked: usize,
 }
+
+struct User {
+    label: KeyLabel,
+    last: String,
+    hand_outs: i64,
+}
+
+const USERS_SHOWN: usize = 20;
 
 pub(super) async fn show(
     State(state): State<AppState>,
@@ -31,19 +53,25 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
     let c = connection::find(&state, &id).await?;
-    let mut users = Vec::new();
-    for (key, _) in state.store.usage_of(c.id).await? {
-        users.push(state.store.api_key(&key).await?.map_or(key, |k| k.name));
-    }
+    let (users, revoked): (Vec<_>, Vec<_>) =
+        state.store.usage_of(c.id).await?.into_iter().partition(|used| used.revoked_at.is_none());
     Ok(ok(DisconnectPage {
         frame: Frame::of(Some(&who), "connections"),
         id: c.id.to_string(),
         host: c.base_url.host().to_owned(),
         is_oauth: c.method == crate::domain::Method::OAuth,
         last_used: c.last_used_at.map(|at| Moment::new(at, state.clock.now())),
-        users,
+        others: users.len().saturating_sub(USERS_SHOWN),
+        users: users.iter().take(USERS_SHOWN).map(User::of).collect(),
+        revoked: revoked.len(),
         name: c.name,
     }))
+}
+
+impl User {
+    fn of(used: &KeyUsage) -> Self {
+        Self { label: KeyLabel::of(used), last: day_text(used.last_day), hand_outs: used.hand_outs }
+    }
 }
 
 pub(super) async fn disconnect(
@@ -78,10 +106,19 @@ mod tests {
             host: "gitlab.com".into(),
             is_oauth: true,
             last_used: None,
-            users: vec!["ci <1>".into()],
+            users: vec![User::of(&KeyUsage {
+                api_key_id: "k1".into(),
+                name: Some("ci <1>".into()),
+                revoked_at: None,
+                hand_outs: 12,
+                last_day: time::macros::date!(2027 - 01 - 29),
+            })],
+            others: 0,
+            revoked: 2,
         };
         let html = page.render().unwrap();
         assert!(html.contains("Also revoke the token at GitLab") && html.contains("ci &#60;1&#62;"));
+        assert!(html.contains("29 Jan 2027") && html.contains("12 times"), "{html}");
         assert!(html.split("name=\"revoke\"").nth(1).unwrap().split('>').next().unwrap().contains("checked"));
         assert_eq!(html.matches(">Disconnect</button>").count(), 1);
     }

@@ -157,7 +157,7 @@ fn row(c: &Connection, (status, reason): (Status, Option<&'static str>), now: Of
 }
 
 /// A reason in two or three words.
-fn reason(reason: crate::domain::Reason) -> &'static str {
+pub(super) fn reason(reason: crate::domain::Reason) -> &'static str {
     use crate::domain::Reason as R;
     match reason {
         R::TokenExpiring => "Token ends soon",

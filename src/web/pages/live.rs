@@ -1,21 +1,23 @@
 //! The part of a connection's page that changes by itself: status, credential, checks, history.
 
 use super::{
-    checks::CheckView,
+    checks::{RoleFound, ScopeHeld, UseCaseView},
     hex,
     moment::Moment,
     problem::Failure,
+    timeline::RenewalView,
     words::{self, Badge},
 };
 use crate::{
-    domain::{Action, Connection, Method, Status, TokenKind},
-    store::{RenewalCause, RenewalOutcome, RenewalRecord},
+    domain::{Account, Action, Connection, Method, Status, TokenKind},
+    store::RenewalRecord,
     web::state::AppState,
 };
 use askama::Template;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-const RENEWALS_SHOWN: i64 = 20;
+/// The others are on the page of its history.
+const RENEWALS_SHOWN: i64 = 5;
 
 #[derive(Template)]
 #[template(path = "parts/live.html")]
@@ -41,9 +43,14 @@ pub(super) struct Live {
     pub(super) last_renewed: Option<Moment>,
     pub(super) last_checked: Option<Moment>,
     pub(super) last_used: Option<Moment>,
-    pub(super) checks: Vec<CheckView>,
+    /// The connection's pages begin with this.
+    pub(super) href: String,
+    /// A project's or group's token: its role was chosen when it was made.
+    pub(super) is_bot: bool,
+    pub(super) use_cases: Vec<UseCaseView>,
     pub(super) renewals: Vec<RenewalView>,
-    pub(super) usage: Vec<(String, i64)>,
+    /// How many API keys got its token so far.
+    pub(super) users: usize,
 }
 
 pub(super) struct FailureView {
@@ -53,47 +60,28 @@ pub(super) struct FailureView {
     pub(super) next: Option<Moment>,
 }
 
-pub(super) struct RenewalView {
-    pub(super) at: Moment,
-    pub(super) cause: &'static str,
-    pub(super) outcome: &'static str,
-    pub(super) is_good: bool,
-    pub(super) is_open: bool,
-    pub(super) generation: Option<i64>,
-    pub(super) detail: Option<String>,
-}
-
 impl Live {
     pub(super) async fn of(state: &AppState, c: &Connection) -> Result<Self, Failure> {
         let renewals = state.store.list_renewals(c.id, None, RENEWALS_SHOWN).await?;
-        let mut usage = Vec::new();
-        for (key, hand_outs) in state.store.usage_of(c.id).await? {
-            let name = state.store.api_key(&key).await?.map_or(key, |k| k.name);
-            usage.push((name, hand_outs));
-        }
-        Ok(Self::view(state, c, &renewals, usage))
-    }
-
-    fn view(state: &AppState, c: &Connection, renewals: &[RenewalRecord], usage: Vec<(String, i64)>) -> Self {
-        let now = state.clock.now();
-        let standing = state.standing(c);
+        let users = state.store.usage_of(c.id).await?.len();
         let kind = if c.token_kind == TokenKind::OAuth { TokenKind::Personal } else { c.token_kind };
-        let needed = state.use_cases.scopes_for(&c.use_cases, kind);
+        let needed = state.use_cases.scopes_for(&c.use_cases, kind).union(&c.credential.scopes);
+        let api = state.provider.api();
         let facts = Facts {
-            standing,
-            mend_at: state.provider.api().token_form_url(&c.base_url, kind, &c.name, &needed),
+            standing: state.standing(c),
+            mend_at: api.token_form_url(&c.base_url, kind, &c.name, &needed),
+            users,
         };
-        Self {
-            checks: CheckView::all(&c.use_cases, &c.checks, &state.use_cases),
-            ..Self::without_checks(c, facts, renewals, usage, now)
-        }
+        Ok(Self {
+            use_cases: UseCaseView::all(c, &state.use_cases, api),
+            ..Self::without_checks(c, facts, &renewals, state.clock.now())
+        })
     }
 
     pub(super) fn without_checks(
         c: &Connection,
         facts: Facts,
         renewals: &[RenewalRecord],
-        usage: Vec<(String, i64)>,
         now: OffsetDateTime,
     ) -> Self {
         let moment = |at: OffsetDateTime| Moment::new(at, now);
@@ -106,7 +94,7 @@ impl Live {
         });
         Self {
             badge: Badge::of(facts.standing.status),
-            version: version(c, facts.standing, renewals, &usage),
+            version: version(c, &facts, renewals),
             reason: facts.standing.reason.map_or("", crate::domain::Reason::as_str),
             works: facts.standing.status != Status::ActionRequired,
             is_oauth: c.remedy() == Action::Reauthorize,
@@ -123,9 +111,11 @@ impl Live {
             last_renewed: k.last_renewed_at.map(moment),
             last_checked: c.last_checked_at.map(moment),
             last_used: c.last_used_at.map(moment),
-            checks: vec![],
+            href: format!("/connections/{}", c.id),
+            is_bot: c.account.as_ref().is_some_and(Account::is_bot),
+            use_cases: vec![],
             renewals: renewals.iter().map(|r| RenewalView::of(r, now)).collect(),
-            usage,
+            users: facts.users,
         }
     }
 }
@@ -134,58 +124,16 @@ impl Live {
 pub(super) struct Facts {
     pub(super) standing: crate::domain::Standing,
     pub(super) mend_at: String,
+    pub(super) users: usize,
 }
 
 /// A short mark of everything that a person would notice.
-fn version(
-    c: &Connection,
-    standing: crate::domain::Standing,
-    renewals: &[RenewalRecord],
-    usage: &[(String, i64)],
-) -> String {
+fn version(c: &Connection, facts: &Facts, renewals: &[RenewalRecord]) -> String {
     let last = renewals.first().map(|r| (r.id, r.outcome));
     let k = &c.credential;
     let times = (c.last_checked_at, c.last_used_at, c.updated_at, k.last_renewed_at, k.expires_at);
     let failure = k.failure.as_ref().map(|f| (f.code, f.attempts, f.next_attempt_at));
-    let text =
-        format!("{standing:?} {last:?} {times:?} {failure:?} {} {usage:?} {:?}", k.generation, c.checks);
+    let Facts { standing, users, .. } = facts;
+    let text = format!("{standing:?} {last:?} {times:?} {failure:?} {} {users} {:?}", k.generation, c.checks);
     hex(&crate::vault::digest(&text)[..8])
-}
-
-impl RenewalView {
-    fn of(record: &RenewalRecord, now: OffsetDateTime) -> Self {
-        let renewed = record.outcome == Some(RenewalOutcome::Renewed);
-        Self {
-            at: Moment::new(record.started_at, now),
-            cause: cause(record.cause),
-            outcome: outcome(record, now),
-            is_good: renewed,
-            is_open: record.outcome.is_none(),
-            generation: renewed.then_some(record.generation + 1),
-            detail: record.detail.clone(),
-        }
-    }
-}
-
-fn cause(cause: RenewalCause) -> &'static str {
-    match cause {
-        RenewalCause::Due => "Ahead of its end",
-        RenewalCause::HandOut => "A caller needed a token that lasts",
-        RenewalCause::Refused => "GitLab refused the token",
-        RenewalCause::Requested => "Somebody asked for it",
-    }
-}
-
-fn outcome(record: &RenewalRecord, now: OffsetDateTime) -> &'static str {
-    match record.outcome {
-        Some(RenewalOutcome::Renewed) => "Renewed",
-        Some(RenewalOutcome::Rejected) => "GitLab said no",
-        Some(RenewalOutcome::Refused) => "GitLab does not do this for this token",
-        Some(RenewalOutcome::Unavailable) => "GitLab did not answer properly",
-        Some(RenewalOutcome::Misconfigured) => "GitLab refused the OAuth application",
-        Some(RenewalOutcome::Uncertain) => "Sent, and the answer was lost",
-        Some(RenewalOutcome::Superseded) => "A newer credential came in between",
-        None if now - record.started_at < Duration::minutes(5) => "Under way",
-        None => "Never finished: the server stopped",
-    }
 }

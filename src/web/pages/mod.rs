@@ -7,13 +7,17 @@ mod act;
 mod audit;
 mod browser;
 mod callback;
+mod chart;
 mod checks;
 mod connect_session;
 mod connection;
 mod disconnect;
 mod edit;
+mod edit_form;
 mod form;
 mod guesses;
+mod head;
+mod history;
 mod inspect;
 mod keys;
 mod list;
@@ -24,12 +28,16 @@ mod new;
 mod outcome;
 mod password;
 pub mod problem;
+mod reach;
 mod refusal;
 mod renewal;
 mod rotate;
 mod settings;
 mod setup;
+mod snippets;
 mod submitted;
+mod timeline;
+mod usage;
 mod words;
 
 use super::{
@@ -61,7 +69,11 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/connections/{id}/live", get(connection::live))
         .route("/connections/{id}/check", post(act::check))
         .route("/connections/{id}/reauthorize", post(act::reauthorize))
-        .route("/connections/{id}/edit", post(edit::edit))
+        .route("/connections/{id}/reach", get(reach::show))
+        .route("/connections/{id}/history", get(history::show))
+        .route("/connections/{id}/usage", get(usage::show))
+        .route("/connections/{id}/use", get(snippets::show))
+        .route("/connections/{id}/edit", get(edit::show).post(edit::edit))
         .route("/connections/{id}/renewal", post(renewal::choose))
         .route("/connections/{id}/rotate", get(rotate::show).post(rotate::rotate))
         .route("/connections/{id}/disconnect", get(disconnect::show).post(disconnect::disconnect))

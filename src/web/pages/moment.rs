@@ -12,6 +12,7 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339, ma
 pub(super) struct Moment {
     iso: String,
     pub(super) text: String,
+    clock: String,
     relative: String,
     is_due: bool,
 }
@@ -36,12 +37,25 @@ pub(super) struct Date<'a> {
 
 impl askama::filters::HtmlSafe for Date<'_> {}
 
+/// Prints as `14:03 UTC`, for what stands under its day.
+#[derive(Template)]
+#[template(
+    ext = "html",
+    source = "<time datetime=\"{{ moment.iso }}\" title=\"{{ moment.text }}\">{{ moment.clock }}</time>"
+)]
+pub(super) struct Clock<'a> {
+    moment: &'a Moment,
+}
+
+impl askama::filters::HtmlSafe for Clock<'_> {}
+
 impl Moment {
     pub(super) fn new(at: OffsetDateTime, now: OffsetDateTime) -> Self {
         let shape = format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute] UTC");
         Self {
             iso: at.format(&Rfc3339).expect("years have four digits"),
             text: at.format(shape).expect("an instant has a date and a time"),
+            clock: at.format(format_description!("[hour]:[minute] UTC")).expect("an instant has a time"),
             relative: relative(at - now),
             is_due: at - now < Duration::seconds(5),
         }
@@ -49,6 +63,10 @@ impl Moment {
 
     pub(super) fn due(&self) -> Due<'_> {
         Due { moment: self }
+    }
+
+    pub(super) fn clock(&self) -> Clock<'_> {
+        Clock { moment: self }
     }
 
     pub(super) fn date(&self) -> Date<'_> {

@@ -55,8 +55,7 @@ pub(super) async fn choose(
             let refusal = Refusal::of(&error);
             let status = refusal.status;
             let renewal = RenewalForm { rotates_itself, refusal: Some(refusal), ..RenewalForm::of(&c) };
-            let forms = connection::Forms { renewal, ..connection::Forms::of(&c) };
-            Ok(Page(status, connection::render(&state, &who, &c, forms).await?).into_response())
+            Ok(Page(status, connection::render(&state, &who, &c, renewal).await?).into_response())
         }
     }
 }

@@ -7,10 +7,13 @@ use mooring::{
         Account, AccountKind, CheckOutcome, Connection, ConnectionId, CredentialFacts, EventKind, Method,
         Reason, RenewalKind, Scopes, TokenKind,
     },
-    store::{ConnectionEdit, ConnectionFilter, NextCredential, RenewalChoice, StoreError, UsageCount},
+    store::{
+        ConnectionEdit, ConnectionFilter, NewApiKey, NextCredential, RenewalChoice, StoreError, UsageCount,
+    },
+    vault::digest,
 };
 use std::collections::BTreeMap;
-use time::Duration;
+use time::{Date, Duration};
 use tokio::task::JoinSet;
 
 /// Connections have no equality: what one says of itself, secrets have no place in it.
@@ -156,6 +159,9 @@ on_both!(an_edit_changes_what_a_person_may_change, async |on: On| {
 
     let manual = |generation| Some(RenewalChoice { kind: RenewalKind::Manual, renew_at: None, generation });
     let taken = ConnectionEdit { name: "taken".into(), renewal: manual(1), ..edit.clone() };
+    let outdated = shelf.store.edit_connection(&was, &taken, later, &MOORING).await;
+    assert!(!outdated.unwrap(), "what somebody else wrote meanwhile is not overwritten");
+    let was = now;
     let refused = shelf.store.edit_connection(&was, &taken, later, &MOORING).await;
     assert!(matches!(refused, Err(StoreError::NameTaken)));
     assert_eq!(told(&shelf.held(was.id).await.connection), told(&expected), "all or nothing");
@@ -228,6 +234,12 @@ on_both!(a_check_is_kept_for_the_credential_that_was_checked, async |on: On| {
     assert_eq!(store.last_event().await.unwrap(), events);
 });
 
+/// The hand-outs of a connection, by API key.
+async fn used_by(shelf: &Shelf, id: ConnectionId) -> Vec<(String, i64)> {
+    let usage = shelf.store.usage_of(id).await.unwrap();
+    usage.into_iter().map(|used| (used.api_key_id, used.hand_outs)).collect()
+}
+
 on_both!(replicas_that_count_the_same_do_not_block_each_other, async |on: On| {
     let shelf = Shelf::open(on).await;
     let mut ids = Vec::new();
@@ -251,7 +263,7 @@ on_both!(replicas_that_count_the_same_do_not_block_each_other, async |on: On| {
     for written in writers.join_all().await {
         written.unwrap();
     }
-    assert_eq!(shelf.store.usage_of(ids[0]).await.unwrap(), [("k1".to_owned(), 8), ("k2".to_owned(), 8)]);
+    assert_eq!(used_by(&shelf, ids[0]).await, [("k1".to_owned(), 8), ("k2".to_owned(), 8)]);
 });
 
 on_both!(usage_adds_up, async |on: On| {
@@ -270,10 +282,45 @@ on_both!(usage_adds_up, async |on: On| {
         .await
         .unwrap();
     store.add_usage(&[]).await.unwrap();
-    assert_eq!(store.usage_of(one).await.unwrap(), [("k1".to_owned(), 10), ("k2".to_owned(), 2)]);
-    assert_eq!(store.usage_of(two).await.unwrap(), [("k1".to_owned(), 7)]);
+    assert_eq!(used_by(&shelf, one).await, [("k1".to_owned(), 10), ("k2".to_owned(), 2)]);
+    assert_eq!(used_by(&shelf, two).await, [("k1".to_owned(), 7)]);
     assert_eq!(shelf.number("select count(*) from usage").await, 5, "one row a day");
     let last_used_at = shelf.held(one).await.connection.last_used_at;
     assert_eq!(last_used_at, Some(NOW + Duration::DAY), "an older count does not turn it back");
-    assert_eq!(store.usage_of(ConnectionId::fresh()).await.unwrap(), []);
+    assert_eq!(used_by(&shelf, ConnectionId::fresh()).await, []);
+
+    let (today, tomorrow) = (NOW.date(), NOW.date() + Duration::DAY);
+    let told = async |since| shelf.store.daily_usage_of(one, since).await.unwrap();
+    let recent = [("k1".to_owned(), today, 5), ("k2".to_owned(), today, 1), ("k1".to_owned(), tomorrow, 5)];
+    assert_eq!(told(today).await, recent);
+    assert_eq!(told(Date::MIN).await.len(), 4);
+});
+
+on_both!(usage_tells_the_name_of_a_key_and_whether_it_is_revoked, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let id = shelf.plain("one").await.connection.id;
+    let key = |id: &str, name: &str| NewApiKey {
+        id: id.into(),
+        digest: digest(id),
+        name: name.into(),
+        tenant: None,
+        permissions: vec![],
+        expires_at: None,
+    };
+    shelf.store.add_api_key(&key("k1", "nightly"), NOW, &MOORING).await.unwrap();
+    shelf.store.add_api_key(&key("k2", "deploy"), NOW, &MOORING).await.unwrap();
+    shelf.store.revoke_api_key("k2", NOW, &MOORING).await.unwrap();
+    let used = |key: &str, days| UsageCount {
+        connection: id,
+        api_key_id: key.into(),
+        hand_outs: 1,
+        last_at: NOW + Duration::days(days),
+    };
+    shelf.store.add_usage(&[used("k1", 0), used("k2", 2), used("gone", 1)]).await.unwrap();
+    let usage = shelf.store.usage_of(id).await.unwrap();
+    let told: Vec<_> = usage
+        .iter()
+        .map(|u| (u.name.as_deref(), u.revoked_at.is_some(), (u.last_day - NOW.date()).whole_days()))
+        .collect();
+    assert_eq!(told, [(Some("deploy"), true, 2), (None, false, 1), (Some("nightly"), false, 0)]);
 });
