@@ -9,7 +9,7 @@ use crate::{
     notify::WebhookEndpoints,
     providers::{Instances, Provider},
     renewal::Renewals,
-    store::Store,
+    store::{AsOf, Store},
 };
 use std::{ops::Deref, sync::Arc};
 use time::Duration;
@@ -51,7 +51,13 @@ impl AppState {
 
     /// How a connection stands now.
     pub fn standing(&self, connection: &Connection) -> Standing {
-        connection.standing(self.clock.now(), self.warn_before)
+        let AsOf { now, warn_before } = self.as_of();
+        connection.standing(now, warn_before)
+    }
+
+    /// Now, for what asks the database how connections stand.
+    pub fn as_of(&self) -> AsOf {
+        AsOf { now: self.clock.now(), warn_before: self.warn_before }
     }
 }
 

@@ -20,6 +20,7 @@ mod feed;
 mod health_schedule;
 mod hostile_answers;
 mod instances;
+mod list;
 mod mail;
 mod metrics;
 mod notices;

@@ -52,6 +52,8 @@ pub fn router(state: &AppState) -> Router<AppState> {
     let same_site = CsrfLayer::new().add_trusted_origin(&state.site_url).expect("the site URL is an origin");
     Router::new()
         .route("/", get(list::show))
+        .route("/live/rows", get(list::rows))
+        .route("/live/summary", get(list::summary))
         .route("/connections", post(new::connect).get(list::moved))
         .route("/connections/new", get(new::show))
         .route("/connections/authorize", post(new::authorize))
