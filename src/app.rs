@@ -102,8 +102,11 @@ impl App {
     async fn work(&self) -> Result<(), StoreError> {
         let state = self.state.clone();
         state.store.watch({
-            let memory = state.memory.clone();
-            Arc::new(move |change| memory.forget(change))
+            let (memory, followers) = (state.memory.clone(), state.followers.clone());
+            Arc::new(move |change| {
+                memory.forget(change);
+                followers.tell(change);
+            })
         });
         let worker = Worker::new(
             state.store.clone(),

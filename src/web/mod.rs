@@ -6,6 +6,7 @@ mod auth;
 mod drain;
 mod error;
 mod extract;
+mod follow;
 mod headers;
 mod health;
 mod pages;
@@ -15,6 +16,7 @@ mod session;
 mod state;
 
 pub use api::document;
+pub use follow::{Followers, MOST as MOST_FOLLOWERS};
 pub use state::{AppState, Parts};
 
 use crate::telemetry::Metrics;

@@ -1,5 +1,6 @@
 //! What every handler may reach: the verbs, the store for lists, and a few values of the configuration.
 
+use super::follow::Followers;
 use crate::{
     connect::Connect,
     disconnect::Disconnect,
@@ -36,6 +37,8 @@ pub struct Parts {
     pub renewals: Renewals,
     pub memory: Memory,
     pub webhook_endpoints: WebhookEndpoints,
+    /// The pages that are open and follow what changes.
+    pub followers: Followers,
     /// When warnings start before the end of what nobody renews.
     pub warn_before: Duration,
     /// Cancelled when requests should go elsewhere. They are answered until the stop.

@@ -261,6 +261,50 @@ async fn the_list_is_used_by_keyboard_alone() {
     browser.close().await;
 }
 
+/// Whether the page was not loaded anew since [`mark`], where its focus is, and how far it is scrolled.
+async fn place(browser: &Browser) -> serde_json::Value {
+    browser.execute("return [window.marked === true, document.activeElement.textContent, scrollY]").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_follows_what_happens_and_leaves_the_reader_where_they_are() {
+    let app = TestApp::start(On::Sqlite).await;
+    let program = app.program(&["connections:write"]).await;
+    add(&app, (0..30).map(|nth| plan(format!("other {nth}"), None))).await;
+    let minted = app.sim().mint_project(app.world.project, &["api"], 40, None);
+    let new = json!({"name": "watched", "integration": "gitlab", "token": minted.token});
+    program.post_json("/api/v1/connections", new).await.expect(201);
+    let browser = signed_in(&app, BrowserOptions::default()).await;
+    browser.wait_for_text("Everything works.").await;
+    let focus = "window.marked = true;
+        const link = [...document.querySelectorAll('th a')].find((a) => a.textContent === 'watched');
+        link.focus(); link.scrollIntoView({ block: 'center' });";
+    browser.execute(focus).await;
+    let before = place(&browser).await;
+    let following = async {
+        while app.app().state.followers.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), following).await.expect("the page follows");
+
+    app.sim().revoke(&minted.token);
+    program.post_json("/api/v1/connections/watched/check", json!(null)).await;
+    browser.wait_for_text("Token revoked").await;
+    browser.wait_for_text("One connection needs a look.").await;
+    assert_eq!(place(&browser).await, before, "not loaded anew, and nothing moved");
+    let said = "return [...document.querySelectorAll('[role=status]')].map((e) => e.textContent)";
+    assert_eq!(browser.execute(said).await, json!(["watched: Action required"]));
+    browser.screenshot("list-live").await;
+
+    program.delete("/api/v1/connections/watched").await.expect(204);
+    let has_row = "return [...document.querySelectorAll('th a')].some((a) => a.textContent === 'watched')";
+    let gone = async { while browser.execute(has_row).await == true {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("its row goes");
+    no_errors(&browser, &app).await;
+    browser.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_is_shown_week_by_week() {
     let app = TestApp::start(On::Sqlite).await;

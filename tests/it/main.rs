@@ -17,6 +17,7 @@ mod cli;
 mod database_crash;
 mod expiry;
 mod feed;
+mod follow;
 mod health_schedule;
 mod hostile_answers;
 mod instances;

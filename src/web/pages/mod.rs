@@ -32,6 +32,7 @@ mod submitted;
 mod words;
 
 use super::{
+    follow,
     session::{self, SignedIn},
     state::AppState,
 };
@@ -52,6 +53,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
     let same_site = CsrfLayer::new().add_trusted_origin(&state.site_url).expect("the site URL is an origin");
     Router::new()
         .route("/", get(list::show))
+        .route("/live", get(follow::follow))
         .route("/live/rows", get(list::rows))
         .route("/live/summary", get(list::summary))
         .route("/connections", post(new::connect).get(list::moved))
