@@ -9,7 +9,7 @@ mod notices;
 
 use crate::{
     config::Config,
-    domain::Clock,
+    domain::{Change, Clock},
     feed::{self, Feed},
     renewal::{Worker, repeat},
     store::StoreError,
@@ -136,7 +136,13 @@ impl App {
         self.tracker
             .spawn(repeat("checks", CHECKS_EVERY, stop(), async move || health.try_once().await.map(drop)));
         let (usage, store) = (state.handout.usage.clone(), state.store.clone());
-        self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || usage.flush(&store).await));
+        let followers = state.followers.clone();
+        self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || {
+            for id in usage.flush(&store).await? {
+                followers.tell(&Change::Connection(id));
+            }
+            Ok::<_, StoreError>(())
+        }));
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
             state.store.sweep_deliveries(state.clock.now()).await?;
             state.store.sweep(state.clock.now()).await

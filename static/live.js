@@ -5,9 +5,10 @@
   const summary = document.querySelector("[data-summary]");
   const one = document.querySelector("[data-live]");
 
-  // Seconds between two looks: with the stream, which tells nothing of uses and of the clock, and without.
+  // Seconds between two looks: with the stream, which tells nothing of the clock, and without.
   const [SELDOM, OFTEN] = [60, 10];
-  const SUMMARY_EVERY = 3000;
+  const SUMMARY_EVERY = 5000;
+  const REST = 700;
 
   // --- Told to a screen reader: how something stands now, and nothing else.
   const news = document.createElement("p");
@@ -54,12 +55,14 @@
     if (wanted.length) {
       const answer = await (await ask(`/live/rows?ids=${wanted.join("+")}`)).text();
       const found = new Map([...parsed(answer, "tbody").rows].map((row) => [row.dataset.id, row]));
-      for (const id of wanted) if (showRow(shown.get(id), found.get(id))) stale = true;
+      const turns = wanted.map((id) => showRow(shown.get(id), found.get(id))).filter(Boolean);
+      if (turns.length) news.textContent = turns.length > 3 ? `${turns.length} statuses changed` : turns.join(". ");
+      stale ||= turns.length > 0;
     }
     if (stale) await showSummary();
   }
 
-  // Whether it stands otherwise than before.
+  // What to tell, where it stands otherwise than before.
   function showRow(row, next) {
     const name = row.querySelector("th a").textContent;
     const before = standing(row);
@@ -70,8 +73,7 @@
       patch(row, next);
     }
     const after = next ? standing(row) : "Disconnected";
-    if (before !== after) news.textContent = `${name}: ${after}`;
-    return before !== after;
+    return before === after ? undefined : `${name}: ${after}`;
   }
 
   let counted = 0;
@@ -121,6 +123,7 @@
         const which = anything ? undefined : [...changed];
         [changed, anything] = [new Set(), false];
         await show(which);
+        await new Promise((rested) => { setTimeout(rested, REST); });
       }
     } catch {
       // The next look comes by itself.

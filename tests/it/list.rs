@@ -261,7 +261,18 @@ async fn the_list_is_used_by_keyboard_alone() {
     browser.close().await;
 }
 
-/// Whether the page was not loaded anew since [`mark`], where its focus is, and how far it is scrolled.
+/// Waits until so many pages follow.
+async fn followers(app: &TestApp, wanted: usize) {
+    let following = async {
+        while app.app().state.followers.count() != wanted {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(10), following).await;
+    in_time.unwrap_or_else(|_| panic!("not {wanted} pages follow"));
+}
+
+/// Whether the page was not loaded anew since it was marked, where its focus is, and how far it is scrolled.
 async fn place(browser: &Browser) -> serde_json::Value {
     browser.execute("return [window.marked === true, document.activeElement.textContent, scrollY]").await
 }
@@ -281,12 +292,7 @@ async fn a_row_follows_what_happens_and_leaves_the_reader_where_they_are() {
         link.focus(); link.scrollIntoView({ block: 'center' });";
     browser.execute(focus).await;
     let before = place(&browser).await;
-    let following = async {
-        while app.app().state.followers.count() == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), following).await.expect("the page follows");
+    followers(&app, 1).await;
 
     app.sim().revoke(&minted.token);
     program.post_json("/api/v1/connections/watched/check", json!(null)).await;
@@ -297,10 +303,18 @@ async fn a_row_follows_what_happens_and_leaves_the_reader_where_they_are() {
     assert_eq!(browser.execute(said).await, json!(["watched: Action required"]));
     browser.screenshot("list-live").await;
 
+    app.program(&["tokens:read"]).await.get("/api/v1/connections/other%201/token").await.expect(200);
+    browser.wait_for_text("ago").await;
     program.delete("/api/v1/connections/watched").await.expect(204);
     let has_row = "return [...document.querySelectorAll('th a')].some((a) => a.textContent === 'watched')";
     let gone = async { while browser.execute(has_row).await == true {} };
     tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.expect("its row goes");
+
+    let tab = browser.tab().await;
+    browser.new_tab().await;
+    followers(&app, 0).await;
+    browser.switch_to(&tab).await;
+    followers(&app, 1).await;
     no_errors(&browser, &app).await;
     browser.close().await;
 }
