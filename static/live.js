@@ -4,6 +4,7 @@
   const rows = document.querySelector("[data-rows]");
   const summary = document.querySelector("[data-summary]");
   const one = document.querySelector("[data-live]");
+  const first = document.querySelector("[data-first]");
 
   // Seconds between two looks: with the stream, which tells nothing of the clock, and without.
   const [SELDOM, OFTEN] = [60, 10];
@@ -107,8 +108,13 @@
 
   const told = (element) => element.querySelector(".facts dd")?.textContent;
 
+  // --- The start, where nothing is connected yet.
+  async function showFirst(ids) {
+    if (ids) location.reload();
+  }
+
   // --- One look at a time. `ids`: which connections changed; any may have, where none are named.
-  const show = rows ? showRows : showOne;
+  const show = rows ? showRows : one ? showOne : showFirst;
   let changed = new Set();
   let anything = false;
   let looking = false;
@@ -171,7 +177,7 @@
     timer = setTimeout(again, seconds * 1000);
   }
 
-  if (rows || one) {
+  if (rows || one || first) {
     document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
     follow();
   }

@@ -323,9 +323,12 @@ async fn a_row_follows_what_happens_and_leaves_the_reader_where_they_are() {
 async fn what_ends_is_shown_week_by_week() {
     let app = TestApp::start(On::Sqlite).await;
     let browser = signed_in(&app, BrowserOptions::default()).await;
+    browser.wait_for_text("Make your first connection").await;
+    browser.screenshot("list-first").await;
+    followers(&app, 1).await;
     add(&app, [plan("none", None)]).await;
-    browser.goto(app.site()).await;
     browser.wait_for_text("Nothing that a person must replace.").await;
+    browser.goto(app.site()).await;
     browser.screenshot("strip-0").await;
     add(&app, [plan("one", Some(12))]).await;
     browser.goto(app.site()).await;
