@@ -9,7 +9,7 @@ mod notices;
 
 use crate::{
     config::Config,
-    domain::Clock,
+    domain::{Change, Clock},
     feed::{self, Feed},
     renewal::{Worker, repeat},
     store::StoreError,
@@ -102,8 +102,11 @@ impl App {
     async fn work(&self) -> Result<(), StoreError> {
         let state = self.state.clone();
         state.store.watch({
-            let memory = state.memory.clone();
-            Arc::new(move |change| memory.forget(change))
+            let (memory, followers) = (state.memory.clone(), state.followers.clone());
+            Arc::new(move |change| {
+                memory.forget(change);
+                followers.tell(change);
+            })
         });
         let worker = Worker::new(
             state.store.clone(),
@@ -133,7 +136,13 @@ impl App {
         self.tracker
             .spawn(repeat("checks", CHECKS_EVERY, stop(), async move || health.try_once().await.map(drop)));
         let (usage, store) = (state.handout.usage.clone(), state.store.clone());
-        self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || usage.flush(&store).await));
+        let followers = state.followers.clone();
+        self.tracker.spawn(repeat("usage", USAGE_EVERY, stop(), async move || {
+            for id in usage.flush(&store).await? {
+                followers.tell(&Change::Connection(id));
+            }
+            Ok::<_, StoreError>(())
+        }));
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
             state.store.sweep_deliveries(state.clock.now()).await?;
             state.store.sweep(state.clock.now()).await

@@ -125,52 +125,6 @@ for (const form of document.querySelectorAll("form[data-inspect]")) {
   followChoices(form);
 }
 
-// --- A connection's page follows what happens, while somebody looks.
-const live = document.querySelector("[data-live]");
-const PERIOD = 3000;
-
-async function showNews() {
-  if (document.hidden) return;
-  const response = await fetch(live.dataset.live);
-  if (response.redirected || response.status === 404) return location.reload();
-  const version = response.headers.get("x-version");
-  if (!response.ok || !version || version === live.dataset.version) return;
-  const next = document.createElement("div");
-  next.innerHTML = await response.text();
-  const before = live.querySelectorAll(".history li").length;
-  const generation = live.querySelector(".facts dd")?.textContent;
-  tellTimes(next);
-  tellZones(next);
-  if (generation !== next.querySelector(".facts dd")?.textContent || before < next.querySelectorAll(".history li").length) {
-    next.querySelector(".history li")?.classList.add("fresh");
-  }
-  swap(live, next);
-  live.dataset.version = version;
-}
-
-// Only what differs is replaced: nothing flickers, and a screen reader is told of the status alone.
-function swap(old, next) {
-  const [a, b] = [[...old.children], [...next.children]];
-  if (a.length !== b.length) return old.replaceChildren(...b);
-  a.forEach((child, i) => { if (child.innerHTML !== b[i].innerHTML || child.className !== b[i].className) replace(child, b[i]); });
-}
-
-function replace(child, next) {
-  const [status, other] = [child.querySelector("[role=status]"), next.querySelector("[role=status]")];
-  if (status && other && status.textContent === other.textContent) other.replaceWith(status);
-  child.replaceWith(next);
-}
-
-if (live) {
-  let failures = 0;
-  const again = async () => {
-    try { await showNews(); failures = 0; } catch { failures += 1; }
-    setTimeout(again, PERIOD * Math.min(2 ** failures, 20));
-  };
-  setTimeout(again, PERIOD);
-  document.addEventListener("visibilitychange", () => { showNews().catch(() => {}); });
-}
-
 tellTimes(document);
 tellZones(document);
 setInterval(() => tellTimes(document), 1000);

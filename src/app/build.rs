@@ -16,7 +16,7 @@ use crate::{
     renewal::{Renewals, Spool},
     store::{Location, Store},
     vault::Keyring,
-    web::{AppState, Parts},
+    web::{AppState, Followers, Parts},
 };
 use anyhow::Context;
 use std::{fs, path::Path, sync::Arc};
@@ -110,6 +110,7 @@ pub(super) async fn state(
             http: webhooks_out(config)?,
             clock: clock.clone(),
         },
+        followers: Followers::default(),
         clock,
         store,
         provider,

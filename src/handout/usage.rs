@@ -5,7 +5,7 @@ use crate::{
     store::{Store, StoreError, UsageCount},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 use time::OffsetDateTime;
@@ -24,11 +24,11 @@ impl Usage {
         entry.1 = at;
     }
 
-    /// Writes the counts down. If that fails they are kept for the next time.
-    pub async fn flush(&self, store: &Store) -> Result<(), StoreError> {
+    /// Writes the counts down and says of which connections. If that fails they are kept for the next time.
+    pub async fn flush(&self, store: &Store) -> Result<BTreeSet<ConnectionId>, StoreError> {
         let taken = std::mem::take(&mut *self.0.lock().expect("nothing panics under this lock"));
         if taken.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let batch: Vec<UsageCount> = taken
             .iter()
@@ -39,11 +39,11 @@ impl Usage {
                 last_at: *last_at,
             })
             .collect();
-        let written = store.add_usage(&batch).await;
-        if written.is_err() {
+        if let Err(error) = store.add_usage(&batch).await {
             self.put_back(taken);
+            return Err(error);
         }
-        written
+        Ok(batch.iter().map(|count| count.connection).collect())
     }
 
     fn put_back(&self, taken: Counts) {

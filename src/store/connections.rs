@@ -3,23 +3,13 @@
 use super::{
     Store, StoreError,
     db::on,
-    rows::{Reader, readable, tenant_from},
+    rows::{Reader, tenant_from},
 };
 use crate::domain::{BaseUrl, Breaker, Connection, ConnectionId, CredentialFacts, Failure, Scopes};
 
-/// Which connections to list. Empty text means any.
-#[derive(Clone, Debug, Default)]
-pub struct ConnectionFilter {
-    pub tenant: String,
-    pub integration: String,
-    pub method: String,
-    /// Part of the name, the account or the base URL, in any case.
-    pub q: String,
-}
-
 /// The columns of [`ConnectionRow`], in a join of `connections c` and `credentials k`.
 macro_rules! select_connections {
-    ($rest:literal) => {
+    ($($rest:tt)*) => {
         concat!(
             "select c.connection_id, c.name, c.description, c.tenant, c.tags, c.integration, c.provider,
                     c.base_url, c.method, c.token_kind, c.account, c.use_cases, c.checks,
@@ -32,7 +22,7 @@ macro_rules! select_connections {
                join credentials k on k.connection_id = c.connection_id
                left join breakers b on b.circuit = c.method || ' ' || coalesce(c.integration, c.base_url)
               ",
-            $rest
+            $($rest)*
         )
     };
 }
@@ -171,66 +161,4 @@ impl Store {
         .await?);
         rows.iter().map(ConnectionRow::connection).collect()
     }
-
-    /// Connections, newest first, older than `before`: `limit` of them if there are so many. A row that
-    /// cannot be read is passed over.
-    pub async fn list_connections(
-        &self,
-        filter: &ConnectionFilter,
-        before: Option<ConnectionId>,
-        limit: i64,
-    ) -> Result<Vec<Connection>, StoreError> {
-        let mut before = before.map(|id| id.to_string()).unwrap_or_default();
-        let mut missing = limit;
-        let mut found = Vec::new();
-        loop {
-            let rows = self.connection_rows(filter, &before, missing).await?;
-            let is_last = i64::try_from(rows.len()).is_ok_and(|got| got < missing);
-            let good = rows.iter().filter_map(|r| readable("connections", &r.connection_id, r.connection()));
-            let had = found.len();
-            found.extend(good);
-            missing -= i64::try_from(found.len() - had).expect("no more than the limit");
-            let Some(last) = rows.last().filter(|_| !is_last && missing > 0) else { return Ok(found) };
-            before.clone_from(&last.connection_id);
-        }
-    }
-
-    async fn connection_rows(
-        &self,
-        filter: &ConnectionFilter,
-        before: &str,
-        limit: i64,
-    ) -> Result<Vec<ConnectionRow>, StoreError> {
-        Ok(on!(self.db, read, |pool| {
-            sqlx::query_as(select_connections!(
-            "where ($1 = '' or c.connection_id < $1)
-               and ($2 = '' or c.tenant = $2)
-               and ($3 = '' or c.integration = $3)
-               and ($4 = '' or c.method = $4)
-               and ($5 = '' or lower(c.name) like lower($5) escape '!' or lower(c.account_name) like lower($5) escape '!'
-                            or lower(c.base_url) like lower($5) escape '!')
-             order by c.connection_id desc
-             limit $6"
-        ))
-        .bind(before)
-        .bind(&filter.tenant)
-        .bind(&filter.integration)
-        .bind(&filter.method)
-        .bind(like_pattern(&filter.q))
-        .bind(limit)
-        .fetch_all(pool)
-        .await?
-        }))
-    }
-}
-
-/// `%text%` with the text's own wildcards taken literally. Its case is the database's to fold, as it folds the
-/// columns': SQLite knows ASCII alone.
-fn like_pattern(text: &str) -> String {
-    let text = text.trim();
-    if text.is_empty() {
-        return String::new();
-    }
-    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    format!("%{escaped}%")
 }

@@ -1,8 +1,7 @@
 //! What an operator watches, as numbers. No name, id or address of anybody leaves with them.
 //!
-//! How a connection stands is the domain's to say, so its rows are read one by one and not counted in SQL: a
-//! second definition of the statuses would drift from the first and nobody would see it. The rest is one
-//! aggregate each, over an index or a small table.
+//! Rows of connections are read one by one and not counted in SQL: that also tells of those that cannot be read. The
+//! rest is one aggregate each, over an index or a small table.
 
 use super::{
     Store, StoreError,

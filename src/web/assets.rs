@@ -1,4 +1,4 @@
-//! The stylesheet, the script and the icon, embedded in the binary.
+//! The stylesheet, the scripts and the icon, embedded in the binary.
 //!
 //! Their addresses hold a hash of their content, so that browsers may keep them for good and an update
 //! is seen at once.
@@ -21,12 +21,17 @@ struct Asset {
     body: &'static [u8],
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset { name: "app.css", mime: "text/css; charset=utf-8", body: include_bytes!("../../static/app.css") },
     Asset {
         name: "app.js",
         mime: "text/javascript; charset=utf-8",
         body: include_bytes!("../../static/app.js"),
+    },
+    Asset {
+        name: "live.js",
+        mime: "text/javascript; charset=utf-8",
+        body: include_bytes!("../../static/live.js"),
     },
     Asset { name: "icon.svg", mime: "image/svg+xml", body: include_bytes!("../../static/icon.svg") },
 ];

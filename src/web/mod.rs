@@ -7,6 +7,7 @@ mod change;
 mod drain;
 mod error;
 mod extract;
+mod follow;
 mod headers;
 mod health;
 mod pages;
@@ -17,6 +18,7 @@ mod session;
 mod state;
 
 pub use api::document;
+pub use follow::{Followers, MOST as MOST_FOLLOWERS};
 pub use state::{AppState, Parts};
 
 use crate::telemetry::Metrics;

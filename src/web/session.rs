@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use tower_sessions::{
     Expiry, Session, SessionManagerLayer, SessionStore,
@@ -36,8 +37,7 @@ const NOTICE: &str = "notice";
 
 /// The layer that reads and sets the session cookie.
 pub fn layer(state: &AppState) -> SessionManagerLayer<StoredSessions> {
-    let sessions = StoredSessions { store: state.store.clone(), clock: state.clock.clone() };
-    SessionManagerLayer::new(sessions)
+    SessionManagerLayer::new(StoredSessions::of(state))
         .with_name(if state.is_https { "__Host-mooring" } else { "mooring" })
         .with_secure(state.is_https)
         .with_http_only(true)
@@ -93,6 +93,10 @@ impl SessionStore for StoredSessions {
 }
 
 impl StoredSessions {
+    fn of(state: &AppState) -> Self {
+        Self { store: state.store.clone(), clock: state.clock.clone() }
+    }
+
     /// By our clock; the crate would ask the system's.
     fn ends(&self) -> OffsetDateTime {
         self.clock.now() + IDLE
@@ -171,16 +175,27 @@ impl OptionalFromRequestParts<AppState> for SignedIn {
 
 async fn find(parts: &Parts, state: &AppState) -> Result<Option<SignedIn>, Failure> {
     let Some(session) = parts.extensions.get::<Session>() else { return Ok(None) };
+    let Some(operator) = operator(session, state).await? else { return Ok(None) };
+    note_use(session, parts, state.clock.now()).await?;
+    let Some(id) = session.id() else { return Ok(None) };
+    Ok(Some(SignedIn { operator, session_digest: digest(&id.to_string()) }))
+}
+
+/// Whose session this is, if it goes on.
+async fn operator(session: &Session, state: &AppState) -> Result<Option<Operator>, Failure> {
     let Some(id) = session.get::<OperatorId>(OPERATOR).await? else { return Ok(None) };
     let Some(operator) = state.store.operator(id).await? else { return Ok(None) };
-    let now = state.clock.now();
-    if now - began(session).await? > LONGEST {
+    if state.clock.now() - began(session).await? > LONGEST {
         session.flush().await?;
         return Ok(None);
     }
-    note_use(session, parts, now).await?;
-    let Some(id) = session.id() else { return Ok(None) };
-    Ok(Some(SignedIn { operator, session_digest: digest(&id.to_string()) }))
+    Ok(Some(operator))
+}
+
+/// Whether the session of this id goes on, for what outlives the request that it came with.
+pub async fn goes_on(state: &AppState, id: Id) -> Result<bool, Failure> {
+    let session = Session::new(Some(id), Arc::new(StoredSessions::of(state)), None);
+    Ok(operator(&session, state).await?.is_some())
 }
 
 async fn began(session: &Session) -> Result<OffsetDateTime, Failure> {
@@ -192,7 +207,8 @@ async fn began(session: &Session) -> Result<OffsetDateTime, Failure> {
 async fn note_use(session: &Session, parts: &Parts, now: OffsetDateTime) -> Result<(), Failure> {
     let seen = session.get::<i64>(SEEN).await?.unwrap_or_default();
     let is_stale = now.unix_timestamp() - seen > NOTED_EVERY.whole_seconds();
-    if is_stale && !parts.uri.path().ends_with("/live") {
+    let path = parts.uri.path();
+    if is_stale && !path.starts_with("/live") && !path.ends_with("/live") {
         session.insert(SEEN, now.unix_timestamp()).await?;
     }
     Ok(())

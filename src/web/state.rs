@@ -1,5 +1,6 @@
 //! What every handler may reach: the verbs, the store for lists, and a few values of the configuration.
 
+use super::follow::Followers;
 use crate::{
     connect::Connect,
     disconnect::Disconnect,
@@ -11,7 +12,7 @@ use crate::{
     proxy::Proxy,
     reach::Reach,
     renewal::Renewals,
-    store::Store,
+    store::{AsOf, Store},
 };
 use std::{ops::Deref, sync::Arc};
 use time::Duration;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub renewals: Renewals,
     pub memory: Memory,
     pub webhook_endpoints: WebhookEndpoints,
+    /// The pages that are open and follow what changes.
+    pub followers: Followers,
     /// When warnings start before the end of what nobody renews.
     pub warn_before: Duration,
     /// Cancelled when requests should go elsewhere. They are answered until the stop.
@@ -55,7 +58,13 @@ impl AppState {
 
     /// How a connection stands now.
     pub fn standing(&self, connection: &Connection) -> Standing {
-        connection.standing(self.clock.now(), self.warn_before)
+        let AsOf { now, warn_before } = self.as_of();
+        connection.standing(now, warn_before)
+    }
+
+    /// Now, for what asks the database how connections stand.
+    pub fn as_of(&self) -> AsOf {
+        AsOf { now: self.clock.now(), warn_before: self.warn_before }
     }
 }
 

@@ -129,7 +129,8 @@ on_both!(a_broken_integration_shows_and_names_nobody, async |on: On| {
 /// Opens the breaker of an instance that a user typed.
 async fn fault_at(app: &TestApp, typed: &str) {
     let store = &app.app().state.store;
-    let all = store.list_connections(&ConnectionFilter::default(), None, 1).await.unwrap();
+    let all =
+        store.list_connections(&ConnectionFilter::default(), app.app().state.as_of(), None, 1).await.unwrap();
     let base_url = BaseUrl::parse_typed(typed).unwrap();
     let there = Connection { integration: None, base_url, ..all[0].clone() };
     let now = app.clock.now();

@@ -198,7 +198,9 @@ on_both!(a_session_ends_when_it_is_not_used, async |on: On| {
 
     app.sign_in().await;
     app.advance(11 * HOUR);
-    app.http.get(&format!("/connections/{id}/live")).await.expect(200);
+    for path in [format!("/connections/{id}/live"), format!("/live/rows?ids={id}"), "/live/summary".into()] {
+        app.http.get(&path).await.expect(200);
+    }
     app.advance(2 * HOUR);
     assert!(!is_signed_in(&app.http).await, "a page that refreshes itself is nobody");
 });
@@ -683,15 +685,23 @@ on_both!(what_was_refused_has_a_page, async |on: On| {
 async fn all_pages(app: &TestApp) -> Vec<(String, String)> {
     let program = app.program(&["connections:read"]).await;
     let list = program.get("/api/v1/connections").await.expect(200).json();
-    let mut paths: Vec<String> =
-        ["/", "/?q=a", "/connections/new", "/connections/new?integration=gitlab", "/settings", "/audit"]
-            .map(str::to_owned)
-            .into();
+    let mut paths: Vec<String> = [
+        "/",
+        "/?q=a",
+        "/live/summary",
+        "/connections/new",
+        "/connections/new?integration=gitlab",
+        "/settings",
+        "/audit",
+    ]
+    .map(str::to_owned)
+    .into();
     for connection in list["items"].as_array().unwrap() {
         let id = connection["id"].as_str().unwrap();
         let parts = ["", "/live", "/rotate", "/disconnect", "/edit", "/reach", "/history", "/usage", "/use"];
         paths.extend(parts.map(|part| format!("/connections/{id}{part}")));
         paths.push(format!("/audit?subject={id}"));
+        paths.push(format!("/live/rows?ids={id}"));
     }
     let mut pages = Vec::new();
     for path in paths {

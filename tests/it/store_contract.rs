@@ -12,6 +12,7 @@ mod opening;
 mod people;
 mod renewals;
 mod revocations;
+mod standings;
 
 use crate::support::{app::On, postgres};
 use mooring::{
@@ -20,7 +21,7 @@ use mooring::{
         CredentialFacts, Method, Renewal, RenewalKind, Resource, ResourceKind, Scopes, Secret, TokenKind,
         UseCaseCheck,
     },
-    store::{Held, Location, NextCredential, Renewed, Store, StoreError},
+    store::{AsOf, Held, Location, NextCredential, Renewed, Store, StoreError},
     vault::{Keyring, generate_key},
 };
 use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
@@ -30,6 +31,7 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2027-01-31 12:00:00.123456 UTC);
 const MOORING: Actor = Actor::Mooring;
+const AS_OF: AsOf = AsOf { now: NOW, warn_before: Duration::days(30) };
 
 /// A store on a database of its own, which can also be reached behind its back.
 struct Shelf {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     connect::{ConnectError, Fields, Pasted, Target},
-    domain::{Caller, Connection, ConnectionId, Permission, RenewalKind, Secret, Status, TokenKind},
+    domain::{Caller, Connection, Permission, RenewalKind, Secret, Status, TokenKind},
     store::ConnectionFilter,
     web::{
         auth::Key,
@@ -137,37 +137,12 @@ pub(super) async fn list_connections(
         integration: query.integration.unwrap_or_default(),
         method: query.method.map(|m| m.to_string()).unwrap_or_default(),
         q: query.q.unwrap_or_default(),
+        status: query.status,
+        ..ConnectionFilter::default()
     };
     let limit = page.limit()?;
-    let found = with_status(&state, &filter, query.status, page.cursor()?, limit + 1).await?;
+    let found = state.store.list_connections(&filter, state.as_of(), page.cursor()?, limit + 1).await?;
     Ok(Json(Page::of(found, limit, |c| c.id.to_string(), |c| ConnectionView::of(c, &state))))
-}
-
-/// How many are read at once in search of a status.
-const BATCH: i64 = 200;
-
-/// A status follows from the clock, so it is looked for in what is read and not in the database.
-async fn with_status(
-    state: &AppState,
-    filter: &ConnectionFilter,
-    status: Option<Status>,
-    mut before: Option<ConnectionId>,
-    wanted: i64,
-) -> Result<Vec<Connection>, Problem> {
-    let batch_size = if status.is_some() { BATCH } else { wanted };
-    let mut found = Vec::new();
-    loop {
-        let batch = state.store.list_connections(filter, before, batch_size).await?;
-        let last = batch.last().map(|c| c.id);
-        let full = i64::try_from(batch.len()) == Ok(batch_size);
-        found.extend(batch.into_iter().filter(|c| status.is_none_or(|s| state.standing(c).status == s)));
-        let enough = i64::try_from(found.len()).is_ok_and(|n| n >= wanted);
-        if enough || !full {
-            found.truncate(usize::try_from(wanted).expect("a limit is positive"));
-            return Ok(found);
-        }
-        before = last;
-    }
 }
 
 /// One connection.

@@ -41,6 +41,7 @@ mod usage;
 mod words;
 
 use super::{
+    follow,
     session::{self, SignedIn},
     state::AppState,
 };
@@ -61,6 +62,9 @@ pub fn router(state: &AppState) -> Router<AppState> {
     let same_site = CsrfLayer::new().add_trusted_origin(&state.site_url).expect("the site URL is an origin");
     Router::new()
         .route("/", get(list::show))
+        .route("/live", get(follow::follow))
+        .route("/live/rows", get(list::rows))
+        .route("/live/summary", get(list::summary))
         .route("/connections", post(new::connect).get(list::moved))
         .route("/connections/new", get(new::show))
         .route("/connections/authorize", post(new::authorize))

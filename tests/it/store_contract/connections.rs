@@ -1,6 +1,6 @@
 //! Connections: what comes back, whose names are unique, what a person and a check may change; usage.
 
-use super::{MOORING, NOW, Shelf, check, connection, oauth, pasted};
+use super::{AS_OF, MOORING, NOW, Shelf, check, connection, oauth, pasted};
 use crate::support::app::{On, on_both};
 use mooring::{
     domain::{
@@ -89,7 +89,7 @@ on_both!(connections_are_listed_newest_first_and_filtered, async |on: On| {
     };
     shelf.with(&typed, &pasted("t")).await;
     let names = async |filter: ConnectionFilter, before, limit| {
-        let found = shelf.store.list_connections(&filter, before, limit).await.unwrap();
+        let found = shelf.store.list_connections(&filter, AS_OF, before, limit).await.unwrap();
         found.into_iter().map(|c| c.name).collect::<Vec<_>>()
     };
     let all = ["typed 100%", "Äpfel", "betaX1", "beta_1", "Alpha"];
@@ -121,7 +121,8 @@ on_both!(a_row_that_cannot_be_read_hides_no_other, async |on: On| {
     }
     assert_eq!(shelf.run("update connections set tags = '{' where name in ('3', '4')").await, 2);
     for (limit, expected) in [(1, vec!["2"]), (2, vec!["2", "1"]), (4, vec!["2", "1"])] {
-        let found = shelf.store.list_connections(&ConnectionFilter::default(), None, limit).await.unwrap();
+        let found =
+            shelf.store.list_connections(&ConnectionFilter::default(), AS_OF, None, limit).await.unwrap();
         let names: Vec<_> = found.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, expected, "at most {limit}");
     }

@@ -1,7 +1,7 @@
 //! The figures are what the rows say.
 
 use super::{
-    MOORING, NOW, Shelf, check, connection,
+    AS_OF, MOORING, NOW, Shelf, check, connection,
     notices::{delivery, put},
     oauth, pasted, renewed,
 };
@@ -45,7 +45,7 @@ on_both!(every_connection_counts_as_it_stands, async |on: On| {
     shelf.run(format!("update connections set tags = '?' where connection_id = '{broken}'")).await;
 
     let counted = store.figures(NOW, WARN).await.unwrap().connections;
-    let listed = store.list_connections(&ConnectionFilter::default(), None, 100).await.unwrap();
+    let listed = store.list_connections(&ConnectionFilter::default(), AS_OF, None, 100).await.unwrap();
     for status in Status::ALL {
         let standing = listed.iter().filter(|c| c.standing(NOW, WARN).status == *status).count();
         assert!(standing > 0, "{status} occurs");

@@ -154,6 +154,12 @@ impl Browser {
         choice.unwrap_or_else(|error| panic!("list {label:?} has no option {option:?}: {error}"));
     }
 
+    /// Types into whatever has the focus; `\u{e004}` is Tab, `\u{e007}` Enter.
+    pub(crate) async fn keys(&self, keys: &str) {
+        let focused = self.client.active_element().await.expect("something has the focus");
+        focused.send_keys(keys).await.unwrap_or_else(|error| panic!("{keys:?} cannot be typed: {error}"));
+    }
+
     /// Ticks the checkbox or radio button with this label, if it is not ticked.
     pub(crate) async fn check(&self, label: &str) {
         let field = self.named("checkbox", "input[type=checkbox], input[type=radio]", label).await;
