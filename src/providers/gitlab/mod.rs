@@ -5,15 +5,17 @@
 
 mod account;
 mod call;
+mod home;
 mod inspect;
 mod links;
 mod projects;
+mod recognise;
 mod revoke;
 mod rotate;
 
 use super::{
-    Endpoints, InspectError, Inspection, Instance, KeepAnswer, ProjectPage, ProviderApi, RenewError,
-    RevokeError, RotationRefusal,
+    Endpoints, Home, InspectError, Inspection, Instance, KeepAnswer, Obstacle, ProjectPage, ProviderApi,
+    RenewError, RevokeError, RotationRefusal,
 };
 use crate::domain::{AccessLevel, Account, BaseUrl, Credential, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
@@ -55,6 +57,14 @@ impl ProviderApi for GitLab {
         now: OffsetDateTime,
     ) -> Result<Inspection, InspectError> {
         inspect::inspect(&Call { instance, token }, believed, now).await
+    }
+
+    async fn recognise(&self, instance: &Instance) -> Result<(), Obstacle> {
+        recognise::recognise(instance).await
+    }
+
+    async fn home(&self, instance: &Instance, token: &Secret, account: &Account) -> Option<Home> {
+        home::home(&Call { instance, token }, account.resource.as_ref()?, account.id).await
     }
 
     async fn identify(&self, instance: &Instance, token: &Secret) -> Result<Account, InspectError> {

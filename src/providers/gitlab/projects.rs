@@ -127,7 +127,7 @@ async fn any(call: &Call<'_>, path: &str, query: &[(&str, &str)]) -> Result<Opti
     }
 }
 
-async fn role_in(
+pub(super) async fn role_in(
     call: &Call<'_>,
     resource: &Resource,
     user: i64,
