@@ -14,6 +14,8 @@ mod canary;
 mod check;
 mod circuits;
 mod cli;
+mod connect_browser;
+mod connect_pages;
 mod database_crash;
 mod expiry;
 mod feed;
