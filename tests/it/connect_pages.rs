@@ -227,7 +227,7 @@ async fn a_dead_token_is_known_by_its_ending_and_a_new_one_is_a_link_away() {
         ("token", narrow.token.as_str()),
     ];
     let page = connect(&app, &form).await.expect(422).text;
-    assert!(page.contains("It has read_api."), "{page}");
+    assert!(page.contains("This access token has read_api."), "{page}");
     app.stop().await;
 }
 

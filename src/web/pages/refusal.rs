@@ -116,8 +116,12 @@ fn link(error: &ConnectError) -> Option<(String, &'static str)> {
 /// A person compares what is missing with what is there.
 fn text(error: &ConnectError) -> String {
     match error {
-        ConnectError::InsufficientScope { held, .. } if held.is_empty() => format!("{error} It has none."),
-        ConnectError::InsufficientScope { held, .. } => format!("{error} It has {}.", held.join(", ")),
+        ConnectError::InsufficientScope { held, .. } if held.is_empty() => {
+            format!("This access token has no scopes. {error}")
+        }
+        ConnectError::InsufficientScope { held, .. } => {
+            format!("This access token has {}. {error}", held.join(", "))
+        }
         error => error.to_string(),
     }
 }
