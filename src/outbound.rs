@@ -9,6 +9,7 @@ mod address;
 mod answer;
 mod error;
 mod guard;
+mod issuer;
 mod patience;
 mod policy;
 mod resolver;
@@ -30,6 +31,7 @@ pub use self::answer::{Answer, Arrived};
 pub use self::error::{ConnectReason, DnsReason, OutboundError, Sent, TlsReason};
 use self::guard::Guard;
 pub use self::guard::Refused;
+pub use self::issuer::Issuer;
 use self::patience::Patience;
 pub use self::policy::{AllowEntry, Policy, PolicyError};
 use self::resolver::GuardedResolver;
@@ -72,6 +74,8 @@ impl Default for Options {
 pub struct Outbound {
     client: Client,
     guard: Guard,
+    resolver: GuardedResolver,
+    connect: Duration,
     total: Duration,
 }
 
@@ -106,7 +110,7 @@ impl Outbound {
             .retry(reqwest::retry::never())
             .referer(false)
             .https_only(https_only)
-            .dns_resolver(resolver)
+            .dns_resolver(resolver.clone())
             .connect_timeout(options.connect)
             .pool_idle_timeout(IDLE)
             .http2_max_header_list_size(HEADER_LIST_LIMIT)
@@ -114,7 +118,7 @@ impl Outbound {
             .tls_certs_merge(ca.certificates())
             .build()
             .map_err(|error| BuildError::from_reqwest(&error))?;
-        Ok(Self { client, guard, total: options.total })
+        Ok(Self { client, guard, resolver, connect: options.connect, total: options.total })
     }
 
     /// Starts a request. It is built with `RequestBuilder::build` and handed to [`Outbound::send`].

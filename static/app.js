@@ -68,63 +68,6 @@ for (const select of document.querySelectorAll("[data-submit]")) {
 
 document.querySelector("[data-focus]")?.focus();
 
-// --- A pasted token: what it is, before it is saved.
-function watchToken(form) {
-  const token = form.elements.namedItem("token");
-  const answer = form.querySelector("[data-inspected]");
-  let timer, asking;
-
-  const tell = (html) => { answer.innerHTML = html; tellTimes(answer); tellZones(answer); };
-  const inspect = async () => {
-    asking?.abort();
-    if (token.value.trim().length < 8) return tell("");
-    asking = new AbortController();
-    const { signal } = asking;
-    const waiting = setTimeout(() => tell('<div class="found"><p>Asking GitLab what this is…</p></div>'), 250);
-    try {
-      const body = new URLSearchParams(new FormData(form));
-      const response = await fetch(form.dataset.inspect, { method: "POST", body, signal });
-      const html = await response.text();
-      if (response.redirected) return location.reload();
-      if (!signal.aborted) tell(html.startsWith("<div") ? html : "");
-    } catch (error) {
-      if (error.name !== "AbortError") tell("");
-    } finally {
-      clearTimeout(waiting);
-    }
-  };
-  const soon = (wait) => { clearTimeout(timer); timer = setTimeout(inspect, wait); };
-
-  token.addEventListener("paste", () => soon(50));
-  token.addEventListener("input", () => soon(600));
-  form.addEventListener("change", (event) => { if (event.target !== token && token.value) soon(200); });
-}
-
-// --- The link to GitLab's token form follows what was chosen.
-function followChoices(form) {
-  const link = form.querySelector("[data-token-link]");
-  if (!link) return;
-  const follow = () => {
-    const place = form.querySelector('[name="integration"]:checked');
-    link.hidden = !place?.dataset.tokenForm;
-    if (link.hidden) return;
-    const boxes = [...form.querySelectorAll('[name="use_cases"]:checked')];
-    const scopes = new Set(boxes.flatMap((box) => box.dataset.scopes.split(", ")));
-    const url = new URL(place.dataset.tokenForm);
-    url.searchParams.set("name", form.elements.namedItem("name").value.trim() || "mooring");
-    url.searchParams.set("scopes", [...scopes].join(","));
-    link.href = url;
-  };
-  form.addEventListener("change", follow);
-  form.addEventListener("input", follow);
-  follow();
-}
-
-for (const form of document.querySelectorAll("form[data-inspect]")) {
-  watchToken(form);
-  followChoices(form);
-}
-
 tellTimes(document);
 tellZones(document);
 setInterval(() => tellTimes(document), 1000);

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     domain::{
-        Actor, BaseUrl, Connection, Credential, EventKind, Method, Renewal, RenewalKind, Secret, TokenKind,
-        UseCaseCheck,
+        Account, Actor, BaseUrl, Connection, ConnectionId, Credential, EventKind, Method, Renewal,
+        RenewalKind, Secret, TokenKind, UseCaseCheck,
     },
-    providers::{InspectError, Inspection, check_use_cases},
+    providers::{Home, InspectError, Inspection, Instances, check_use_cases},
     store::ConnectionEdit,
 };
 
@@ -37,6 +37,12 @@ pub struct Inspected {
     pub checks: Vec<UseCaseCheck>,
 }
 
+/// The integration that the operator configured at a base URL, however it is typed.
+pub(super) fn known_integration(instances: &Instances, text: &str) -> Option<String> {
+    let url = BaseUrl::parse_configured(text).ok()?;
+    instances.integration_at(&url).map(|integration| integration.id.clone())
+}
+
 impl Connect {
     /// Where a target is, and whether it may be reached.
     pub(super) fn place(&self, target: &Target) -> Result<Place, ConnectError> {
@@ -50,10 +56,8 @@ impl Connect {
 
     /// A typed base URL that the operator configured is that integration: its trust and its addresses hold.
     fn typed_place(&self, text: &str) -> Result<Place, ConnectError> {
-        let known =
-            BaseUrl::parse_configured(text).ok().and_then(|url| self.instances.integration_at(&url).cloned());
-        if let Some(integration) = known {
-            return self.place(&Target::Integration(integration.id));
+        if let Some(id) = known_integration(&self.instances, text) {
+            return self.place(&Target::Integration(id));
         }
         let instance = self.instances.typed(BaseUrl::parse_typed(text)?)?;
         let url = instance.base_url.join("");
@@ -76,6 +80,23 @@ impl Connect {
         let found = api.inspect(&place.instance, token, believed, self.clock.now()).await?;
         let checks = check_use_cases(api, &place.instance, token, &found, &wanted).await?;
         Ok(Inspected { base_url: place.base_url().clone(), found, checks })
+    }
+
+    /// The project or group of a bot's token, to tell a person. `None`: there is none, or it cannot be had.
+    pub async fn home(&self, target: &Target, token: &Secret, account: Option<&Account>) -> Option<Home> {
+        let place = self.place(target).ok()?;
+        self.provider.api().home(&place.instance, token, account?).await
+    }
+
+    /// The connection that has this name and holds this very token: a form that was sent twice.
+    pub async fn already(&self, name: &str, token: &Secret) -> Result<Option<ConnectionId>, ConnectError> {
+        for there in self.store.connections_named(name.trim(), Some("")).await? {
+            let held = self.store.open_credential(there.id).await?;
+            if held.is_some_and(|held| held.credential.access_token.is_same(token)) {
+                return Ok(Some(there.id));
+            }
+        }
+        Ok(None)
     }
 
     /// Makes a connection of a pasted token.

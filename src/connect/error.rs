@@ -22,7 +22,13 @@ pub enum ConnectError {
     #[error("The use case {use_case} needs the {} {} that this access token does not have. Make a token with {} too.",
             if missing.len() == 1 { "scope" } else { "scopes" }, missing.join(", "),
             if missing.len() == 1 { "it" } else { "them" })]
-    InsufficientScope { use_case: String, missing: Vec<String>, mend_at: String },
+    InsufficientScope {
+        use_case: String,
+        missing: Vec<String>,
+        /// What it has instead.
+        held: Vec<String>,
+        mend_at: String,
+    },
     #[error(
         "The use case {use_case} needs the role {least_role} at least, and this access token has it nowhere. Raise the role of its account, or use another token."
     )]

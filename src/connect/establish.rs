@@ -139,6 +139,7 @@ impl Connect {
                 Err(ConnectError::InsufficientScope {
                     use_case: check.use_case.clone(),
                     missing: all_missing(&checks),
+                    held: found.scopes.to_vec(),
                     mend_at: mend_at(),
                 })
             }

@@ -10,6 +10,7 @@ mod error;
 mod establish;
 mod exchange;
 mod fields;
+mod preflight;
 mod same_account;
 mod self_rotation;
 mod session;
@@ -19,6 +20,7 @@ pub use begin::{Begin, Purpose, Started};
 pub use callback::{Callback, Outcome};
 pub use error::{ConnectError, inspect_code};
 pub use fields::{Fields, Target};
+pub use preflight::Preflight;
 pub use session::{NewSession, SessionError};
 
 use crate::{

@@ -30,6 +30,13 @@ impl Secret {
         !self.is_empty() && text.windows(self.0.len()).any(|part| part == self.0.as_bytes())
     }
 
+    /// The last four characters, by which a person knows a token that was refused. `None` where that would be
+    /// much of it.
+    pub fn ending(&self) -> Option<&str> {
+        let from = self.0.len().checked_sub(4).filter(|from| *from >= 16)?;
+        self.0.get(from..)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -44,6 +51,15 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_one_is_known_by_its_ending() {
+        assert_eq!(Secret::new("glpat-0123456789wxyz").ending(), Some("wxyz"));
+        for short in ["", "wxyz", "glpat-012345678wxyz", "glpat-0123456789ä\u{301}é"] {
+            assert!(Secret::new(short).ending().is_none_or(|e| e.len() == 4), "{short}");
+        }
+        assert_eq!(Secret::new("glpat-012345678wxyz").ending(), None);
+    }
 
     #[test]
     fn debug_shows_nothing_of_it() {

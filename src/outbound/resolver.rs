@@ -14,6 +14,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::guard::{Guard, Refused};
 use super::steps::DnsFault;
 
+/// What the HTTP client is told: a [`DnsFault`] or a [`Refused`].
+type Unresolved = Box<dyn std::error::Error + Send + Sync>;
+
 /// Looks a host name up. The system does it in production; tests answer from a list.
 pub trait Lookup: Send + Sync {
     fn lookup(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
@@ -45,6 +48,13 @@ impl GuardedResolver {
         Self { guard, lookup, limit }
     }
 
+    /// The addresses of a name, every one of which has been judged.
+    pub(super) async fn judged(&self, name: &str) -> Result<Vec<IpAddr>, Unresolved> {
+        let addresses = self.addresses(name).await?;
+        self.check_all(name, &addresses)?;
+        Ok(addresses)
+    }
+
     async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, DnsFault> {
         let found = tokio::time::timeout(self.limit, self.lookup.lookup(name.to_owned())).await;
         let addresses = found.map_err(|_| DnsFault::Silent)??;
@@ -63,8 +73,7 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let resolver = self.clone();
         Box::pin(async move {
-            let addresses = resolver.addresses(name.as_str()).await?;
-            resolver.check_all(name.as_str(), &addresses)?;
+            let addresses = resolver.judged(name.as_str()).await?;
             // With port 0 the client fills in the port of the URL.
             let sockets = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(sockets) as Addrs)

@@ -9,6 +9,7 @@ mod error;
 mod gitlab;
 mod instance;
 mod oauth;
+mod obstacle;
 mod salvage;
 
 pub use answer::KeepAnswer;
@@ -18,6 +19,9 @@ pub use gitlab::GitLab;
 pub use instance::{Instance, Instances, UnknownInstance};
 use oauth::Refreshed;
 pub use oauth::{AuthorizationRequest, Grant};
+pub use obstacle::Obstacle;
+
+pub use crate::outbound::Issuer;
 
 use crate::domain::{
     AccessLevel, Account, BaseUrl, Credential, Renewal, ResourceKind, Scopes, Secret, TokenKind,
@@ -41,6 +45,17 @@ pub struct Inspection {
     pub token_name: Option<String>,
     pub scopes: Scopes,
     pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Where a bot's token belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The full path of its project or group, such as `acme/web`.
+    pub path: String,
+    /// The bot's role there; `None` where the provider does not say.
+    pub role: Option<AccessLevel>,
+    /// Where people make and revoke its tokens.
+    pub tokens_url: String,
 }
 
 /// A project or group that a token reaches.
@@ -120,6 +135,12 @@ pub trait ProviderApi: Send + Sync {
         believed: Option<TokenKind>,
         now: OffsetDateTime,
     ) -> Result<Inspection, InspectError>;
+
+    /// Whether this provider answers at the instance, asked without a token.
+    async fn recognise(&self, instance: &Instance) -> Result<(), Obstacle>;
+
+    /// The project or group of a bot, to tell a person. `None`: the account is no bot, or the token may not ask.
+    async fn home(&self, instance: &Instance, token: &Secret, account: &Account) -> Option<Home>;
 
     /// Whose token this is: one question. For a token that came from an exchange, whose scopes are known.
     async fn identify(&self, instance: &Instance, token: &Secret) -> Result<Account, InspectError>;

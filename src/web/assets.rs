@@ -21,7 +21,7 @@ struct Asset {
     body: &'static [u8],
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset { name: "app.css", mime: "text/css; charset=utf-8", body: include_bytes!("../../static/app.css") },
     Asset {
         name: "app.js",
@@ -32,6 +32,11 @@ const ASSETS: [Asset; 4] = [
         name: "live.js",
         mime: "text/javascript; charset=utf-8",
         body: include_bytes!("../../static/live.js"),
+    },
+    Asset {
+        name: "connect.js",
+        mime: "text/javascript; charset=utf-8",
+        body: include_bytes!("../../static/connect.js"),
     },
     Asset { name: "icon.svg", mime: "image/svg+xml", body: include_bytes!("../../static/icon.svg") },
 ];

@@ -15,6 +15,8 @@ mod canary;
 mod check;
 mod circuits;
 mod cli;
+mod connect_browser;
+mod connect_pages;
 mod connect_sessions;
 mod connection_browser;
 mod connection_pages;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use super::server::{Pki, Server, hang, raw};
-use super::{Script, get, policy};
+use super::{Script, get, policy, url};
 use crate::outbound::{BuildError, CaBundle, CaError, Outbound, OutboundError, Sent, TlsReason};
 
 const HOST: &str = "gitlab.example";
@@ -114,6 +114,28 @@ async fn a_server_that_hangs_up_on_the_greeting_was_sent_nothing() {
     assert_eq!(fails(&polite, &CaBundle::default()).await, TlsReason::Closed);
     let rude = raw(drop);
     assert_eq!(fails(&rude, &CaBundle::default()).await, TlsReason::Closed);
+}
+
+#[tokio::test]
+async fn the_issuer_of_a_certificate_that_is_not_trusted_is_told_and_nothing_is_sent() {
+    let of = async |server: &Server, outbound: Outbound| {
+        let url = url(&format!("https://{HOST}:{}/", server.address.port()));
+        outbound.certificate_issuer(&url).await
+    };
+    let issued = Pki::with(HOST, |params| params.distinguished_name = rcgen::DistinguishedName::new());
+    let server = issued.serve();
+    let told = of(&server, client(&CaBundle::default())).await.unwrap();
+    assert_eq!((told.name.as_str(), told.is_itself), ("rcgen self signed cert", false));
+    let server = Pki::self_signed(HOST, false).serve();
+    assert!(of(&server, client(&CaBundle::default())).await.unwrap().is_itself);
+
+    let plain = raw(drop);
+    assert_eq!(of(&plain, client(&CaBundle::default())).await, None);
+    let server = issued.serve();
+    let guarded =
+        Outbound::guarded_with(policy(""), &CaBundle::default(), Script::always(&["127.0.0.1"]).options());
+    assert_eq!(of(&server, guarded.unwrap()).await, None, "the guard holds here too");
+    assert_eq!(server.connections(), 0);
 }
 
 #[test]

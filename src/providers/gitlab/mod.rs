@@ -6,16 +6,18 @@
 mod account;
 mod call;
 mod groups;
+mod home;
 mod inspect;
 mod links;
 mod projects;
 mod proxied;
+mod recognise;
 mod revoke;
 mod rotate;
 
 use super::{
-    Endpoints, InspectError, Inspection, Instance, KeepAnswer, Listing, PlacePage, ProviderApi, RenewError,
-    RevokeError, RotationRefusal,
+    Endpoints, Home, InspectError, Inspection, Instance, KeepAnswer, Listing, Obstacle, PlacePage,
+    ProviderApi, RenewError, RevokeError, RotationRefusal,
 };
 use crate::domain::{AccessLevel, Account, BaseUrl, Credential, ResourceKind, Scopes, Secret, TokenKind};
 use async_trait::async_trait;
@@ -66,6 +68,14 @@ impl ProviderApi for GitLab {
         now: OffsetDateTime,
     ) -> Result<Inspection, InspectError> {
         inspect::inspect(&Call { instance, token }, believed, now).await
+    }
+
+    async fn recognise(&self, instance: &Instance) -> Result<(), Obstacle> {
+        recognise::recognise(instance).await
+    }
+
+    async fn home(&self, instance: &Instance, token: &Secret, account: &Account) -> Option<Home> {
+        home::home(&Call { instance, token }, account.resource.as_ref()?, account.id).await
     }
 
     async fn identify(&self, instance: &Instance, token: &Secret) -> Result<Account, InspectError> {

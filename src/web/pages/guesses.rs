@@ -1,5 +1,5 @@
-//! Slows down guessing at sign-in: for each account and each address, waits that grow and then end. Nobody
-//! is locked out for good, and the memory it takes is bounded.
+//! Slows down guessing at sign-in, and what else must not be done by the thousand: for each account and each
+//! address, waits that grow and then end. Nobody is locked out for good, and the memory it takes is bounded.
 
 use std::{
     collections::HashMap,
@@ -19,8 +19,18 @@ const FORGOTTEN_AFTER: Duration = Duration::minutes(30);
 const MOST_KEPT: usize = 20_000;
 
 /// Clones share what they know.
-#[derive(Clone, Default)]
-pub(super) struct Guesses(Arc<Mutex<Known>>);
+#[derive(Clone)]
+pub(super) struct Guesses {
+    known: Arc<Mutex<Known>>,
+    /// Attempts of one account that cost no wait.
+    free: u32,
+}
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self::with_free(FREE_FOR_ACCOUNT)
+    }
+}
 
 #[derive(Default)]
 struct Known {
@@ -35,6 +45,11 @@ struct Tries {
 }
 
 impl Guesses {
+    /// For something that one account may do this often without a wait.
+    pub(super) fn with_free(free: u32) -> Self {
+        Self { known: Arc::default(), free }
+    }
+
     /// Counts an attempt before the password is looked at, so that many at once count as well. The error
     /// is how long to wait.
     pub(super) fn attempt(
@@ -43,8 +58,8 @@ impl Guesses {
         from: Option<IpAddr>,
         now: OffsetDateTime,
     ) -> Result<(), Duration> {
-        let mut known = self.0.lock().expect("nothing panics while it is held");
-        let account = try_once(&mut known.accounts, email.to_owned(), FREE_FOR_ACCOUNT, now);
+        let mut known = self.known.lock().expect("nothing panics while it is held");
+        let account = try_once(&mut known.accounts, email.to_owned(), self.free, now);
         let from = from.and_then(network);
         let address = from.map_or(Ok(()), |ip| try_once(&mut known.addresses, ip, FREE_FOR_ADDRESS, now));
         account.and(address)
@@ -52,7 +67,7 @@ impl Guesses {
 
     /// The password was right: this attempt was no guess.
     pub(super) fn succeeded(&self, email: &str, from: Option<IpAddr>) {
-        let mut known = self.0.lock().expect("nothing panics while it is held");
+        let mut known = self.known.lock().expect("nothing panics while it is held");
         known.accounts.remove(email);
         if let Some(tries) = from.and_then(network).and_then(|ip| known.addresses.get_mut(&ip)) {
             tries.count = tries.count.saturating_sub(1);
@@ -163,6 +178,6 @@ mod tests {
         for n in 0..MOST_KEPT + 10 {
             guesses.attempt(&format!("{n}"), None, START).unwrap();
         }
-        assert!(guesses.0.lock().unwrap().accounts.len() <= MOST_KEPT);
+        assert!(guesses.known.lock().unwrap().accounts.len() <= MOST_KEPT);
     }
 }

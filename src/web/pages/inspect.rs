@@ -2,11 +2,12 @@
 
 use super::{
     Page, checks::CheckView, connection, form::Form, moment::Moment, problem::Failure, refusal::Refusal,
-    submitted::Submitted, words,
+    rotate::is_dead, submitted::Submitted, words,
 };
 use crate::{
     connect::{ConnectError, Inspected, Target},
     domain::{Connection, TokenKind},
+    providers::Home,
     web::{session::SignedIn, state::AppState},
 };
 use askama::Template;
@@ -24,6 +25,10 @@ struct Told {
     is_oauth: bool,
     account: Option<String>,
     account_kind: Option<&'static str>,
+    /// Of a bot.
+    home: Option<Home>,
+    /// What the connection may be called, for a person who has not thought of a name.
+    suggested_name: Option<String>,
     token_name: Option<String>,
     scopes: Vec<String>,
     expires: Option<Moment>,
@@ -50,11 +55,16 @@ pub(super) async fn inspect(
         let submitted = Submitted::of(&form, &state.instances);
         (submitted.target(), submitted.use_cases)
     };
-    match state.connect.inspect(&target, &form.secret("token"), None, &use_cases).await {
-        Ok(found) => Ok(Page(StatusCode::OK, told(&state, &found, &use_cases)).into_response()),
+    let token = form.secret("token");
+    match state.connect.inspect(&target, &token, None, &use_cases).await {
+        Ok(found) => {
+            let home = state.connect.home(&target, &token, found.found.account.as_ref()).await;
+            Ok(Page(StatusCode::OK, told(&state, &found, &use_cases, home)).into_response())
+        }
         Err(ConnectError::Store(error)) => Err(error.into()),
         Err(error) => {
             let refusal = Refusal::of(&error);
+            let refusal = if is_dead(&error) { refusal.of_token(&token, String::new()) } else { refusal };
             Ok(Page(refusal.status, NotTold { refusal }).into_response())
         }
     }
@@ -66,7 +76,7 @@ fn of_connection(c: &Connection) -> (Target, Vec<String>) {
     (c.integration.clone().map_or_else(by_url, Target::Integration), c.use_cases.clone())
 }
 
-fn told(state: &AppState, inspected: &Inspected, use_cases: &[String]) -> Told {
+fn told(state: &AppState, inspected: &Inspected, use_cases: &[String], home: Option<Home>) -> Told {
     let found = &inspected.found;
     let is_overview = use_cases.is_empty();
     let checks: Vec<_> = inspected.checks.iter().map(|c| CheckView::of(c, &state.use_cases)).collect();
@@ -74,6 +84,8 @@ fn told(state: &AppState, inspected: &Inspected, use_cases: &[String]) -> Told {
     let lacks = !is_overview && checks.iter().any(|c| !c.missing.is_empty());
     let form =
         || state.provider.api().token_form_url(&inspected.base_url, found.token_kind, "mooring", &needed);
+    let mend_at = || home.as_ref().map_or_else(form, |home| home.tokens_url.clone());
+    let username = || found.account.as_ref().and_then(|a| a.username.clone());
     Told {
         kind: words::a_token_kind(found.token_kind),
         kind_is_sure: found.kind_is_sure,
@@ -87,7 +99,9 @@ fn told(state: &AppState, inspected: &Inspected, use_cases: &[String]) -> Told {
         token_name: found.token_name.clone(),
         scopes: found.scopes.to_vec(),
         expires: found.expires_at.map(|at| Moment::new(at, state.clock.now())),
-        mend_at: lacks.then(form),
+        mend_at: lacks.then(mend_at),
+        suggested_name: home.as_ref().map(|h| h.path.replace('/', "-")).or_else(username),
+        home,
         checks,
         is_overview,
     }
@@ -105,6 +119,12 @@ mod tests {
             is_oauth: false,
             account: Some("@project_1_bot".into()),
             account_kind: Some("Project bot"),
+            home: Some(Home {
+                path: "acme/web".into(),
+                role: Some(crate::domain::AccessLevel::MAINTAINER),
+                tokens_url: "https://gitlab.com/acme/web/-/settings/access_tokens".into(),
+            }),
+            suggested_name: Some("acme-web".into()),
             token_name: Some("<review>".into()),
             scopes: vec!["api".into()],
             expires: None,
@@ -122,7 +142,8 @@ mod tests {
         .unwrap();
         for words in [
             "project access token",
-            "@project_1_bot",
+            "of <strong>acme/web</strong>, role <strong>Maintainer</strong>",
+            "data-name=\"acme-web\"",
             "&#60;review&#62;",
             "write_repository",
             "never expires",

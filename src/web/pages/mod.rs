@@ -24,9 +24,12 @@ mod list;
 mod live;
 mod login;
 mod moment;
+mod needs;
 mod new;
 mod outcome;
 mod password;
+mod places;
+mod preflight;
 pub mod problem;
 mod reach;
 mod refusal;
@@ -69,6 +72,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/connections/new", get(new::show))
         .route("/connections/authorize", post(new::authorize))
         .route("/connections/inspect", post(inspect::inspect))
+        .route("/connections/preflight", post(preflight::look))
         .route("/connections/{id}", get(connection::show))
         .route("/connections/{id}/live", get(connection::live))
         .route("/connections/{id}/check", post(act::check))
@@ -96,6 +100,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/audit", get(audit::show))
         .fallback(async || Failure::not_found())
         .layer(Extension(guesses::Guesses::default()))
+        .layer(Extension(preflight::Looks::default()))
         .layer(middleware::from_fn(refuse_null))
         .layer(same_site)
         .layer(CatchPanicLayer::new())

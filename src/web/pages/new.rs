@@ -3,15 +3,23 @@
 use super::{
     Frame, Page, browser,
     form::Form,
+    moment::Moment,
+    needs::{Needs, UseCaseView},
     ok,
+    places::{ApplicationView, LinksView, PlaceView},
+    preflight::{self, Looks, PreflightView},
     problem::Failure,
     refusal::Refusal,
     renewal,
+    rotate::is_dead,
+    settings::in_order,
     submitted::{SELF_HOSTED, Submitted},
+    words,
 };
 use crate::{
     connect::{Begin, ConnectError, Pasted, Purpose},
-    domain::{BaseUrl, Integration, TokenKind, UseCase},
+    domain::{Account, BaseUrl, Connection, ConnectionId, Scopes, Secret, TokenKind},
+    providers::InspectError,
     web::{
         session::{self, SignedIn},
         state::AppState,
@@ -19,8 +27,9 @@ use crate::{
 };
 use askama::Template;
 use axum::{
+    Extension,
     extract::{RawQuery, State},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use tower_sessions::Session;
@@ -32,36 +41,35 @@ struct NewPage {
     frame: Frame,
     refusal: Option<Refusal>,
     places: Vec<PlaceView>,
+    applications: Vec<ApplicationView>,
+    /// What an application must be allowed, so that every use case can be asked for.
+    application_scopes: Vec<String>,
     takes_typed: bool,
     is_typed: bool,
     base_url: String,
+    /// What was found at it, where a connect was refused because of that.
+    preflight: Option<PreflightView>,
+    /// Paths alone: the script puts the typed base URL before them.
+    typed_links: LinksView,
+    /// Of the chosen place.
+    links: LinksView,
     name: String,
     use_cases: Vec<UseCaseView>,
+    needs: Needs,
     has_oauth: bool,
-    token_form: Option<String>,
     rotates_itself: bool,
 }
 
-struct PlaceView {
-    id: String,
-    title: String,
-    base_url: String,
-    has_oauth: bool,
-    chosen: bool,
-    /// The page of this GitLab where tokens are made, without name and scopes.
-    token_form: String,
-}
-
-/// A use case with what it needs, and where one kind of token needs something else.
-struct UseCaseView {
-    id: String,
-    title: String,
-    purpose: String,
-    scopes: String,
-    least_role: String,
-    note: Option<String>,
-    differs: Vec<String>,
-    chosen: bool,
+/// What was connected, for the page that comes next.
+#[derive(Template)]
+#[template(path = "parts/connected.txt")]
+struct Connected {
+    kind: &'static str,
+    /// The project or group, or else the account.
+    whose: Option<String>,
+    role: Option<String>,
+    scopes: Vec<String>,
+    expires: Option<Moment>,
 }
 
 impl NewPage {
@@ -83,6 +91,7 @@ pub(super) async fn show(
 /// A pasted token. The form's own button (the Enter key) goes by whether one was pasted.
 pub(super) async fn connect(
     State(state): State<AppState>,
+    Extension(looks): Extension<Looks>,
     who: SignedIn,
     session: Session,
     headers: HeaderMap,
@@ -95,23 +104,71 @@ pub(super) async fn connect(
     {
         return start(&state, &who, &headers, &submitted).await;
     }
+    let token = form.secret("token");
     let pasted = Pasted {
         target: submitted.target(),
-        token: form.secret("token"),
+        token: token.clone(),
         token_kind: None,
         renewal: renewal::chosen(submitted.rotates_itself),
         fields: submitted.fields(),
     };
     match state.connect.adopt(pasted, &who.actor()).await {
         Ok(connection) => {
-            session::give_notice(
-                &session,
-                "Connected. The token was checked with GitLab and is kept sealed.",
-            )
-            .await?;
-            Ok(Redirect::to(&format!("/connections/{}", connection.id)).into_response())
+            let notice = connected(&state, &submitted, &token, &connection).await;
+            session::give_notice(&session, notice).await?;
+            Ok(to(connection.id))
         }
-        Err(error) => refuse(&state, &who, &submitted, error),
+        Err(error @ ConnectError::NameTaken(_)) => {
+            match state.connect.already(&submitted.name, &token).await? {
+                Some(id) => Ok(to(id)),
+                None => refuse(&state, &who, &submitted, error).await,
+            }
+        }
+        Err(error) => refuse_token(&state, (&who, &looks), &submitted, &token, error).await,
+    }
+}
+
+fn to(id: ConnectionId) -> Response {
+    Redirect::to(&format!("/connections/{id}")).into_response()
+}
+
+async fn connected(state: &AppState, submitted: &Submitted, token: &Secret, c: &Connection) -> String {
+    let home = state.connect.home(&submitted.target(), token, c.account.as_ref()).await;
+    let told = Connected {
+        kind: words::a_token_kind(c.token_kind),
+        role: home.as_ref().and_then(|h| h.role).map(|r| r.to_string()),
+        whose: home.map(|h| h.path).or_else(|| c.account.as_ref().map(Account::label)),
+        scopes: c.credential.scopes.to_vec(),
+        expires: c.credential.expires_at.map(|at| Moment::new(at, state.clock.now())),
+    };
+    told.render().unwrap_or_else(|_| "Connected.".to_owned())
+}
+
+/// A refusal that is about the token or the base URL says more of it.
+async fn refuse_token(
+    state: &AppState,
+    (who, looks): (&SignedIn, &Looks),
+    submitted: &Submitted,
+    token: &Secret,
+    error: ConnectError,
+) -> Result<Response, Failure> {
+    let refusal = Refusal::of(&error);
+    match error {
+        error if is_dead(&error) => {
+            let form = links(state, submitted).personal;
+            Ok(refused(state, who, submitted, refusal.of_token(token, form)))
+        }
+        ConnectError::Inspect(
+            InspectError::Unreachable { .. }
+            | InspectError::NotGitLab { .. }
+            | InspectError::Forbidden { .. },
+        ) if submitted.integration == SELF_HOSTED => {
+            let preflight = preflight::explained(state, looks, who, submitted).await;
+            let page = page(state, who, submitted, Some(refusal.of_base_url(preflight.is_some())));
+            let status = page.refusal.as_ref().map_or(StatusCode::BAD_GATEWAY, |r| r.status);
+            Ok(Page(status, NewPage { preflight, ..page }).into_response())
+        }
+        error => refuse(state, who, submitted, error).await,
     }
 }
 
@@ -148,11 +205,11 @@ async fn start(
     };
     match state.connect.begin(begin).await {
         Ok(started) => Ok(browser.sent_to(&started.url)),
-        Err(error) => refuse(state, who, submitted, error),
+        Err(error) => refuse(state, who, submitted, error).await,
     }
 }
 
-fn refuse(
+async fn refuse(
     state: &AppState,
     who: &SignedIn,
     submitted: &Submitted,
@@ -161,7 +218,16 @@ fn refuse(
     if matches!(error, ConnectError::Store(_)) {
         return Err(error.into());
     }
-    Ok(refused(state, who, submitted, Refusal::of(&error)))
+    let refusal = Refusal::of(&error);
+    let ConnectError::NameTaken(name) = error else {
+        return Ok(refused(state, who, submitted, refusal));
+    };
+    let there = state.store.connections_named(&name, Some("")).await?;
+    let refusal = match there.first() {
+        Some(c) => refusal.linked(format!("/connections/{}", c.id), "Open the connection that has it"),
+        None => refusal,
+    };
+    Ok(refused(state, who, submitted, refusal))
 }
 
 fn refused(state: &AppState, who: &SignedIn, submitted: &Submitted, refusal: Refusal) -> Response {
@@ -174,72 +240,52 @@ fn has_oauth(state: &AppState, integration: &str) -> bool {
 
 fn page(state: &AppState, who: &SignedIn, submitted: &Submitted, refusal: Option<Refusal>) -> NewPage {
     let instances = &state.instances;
-    let form = |url: &BaseUrl| {
-        let needed = state.use_cases.scopes_for(&submitted.use_cases, TokenKind::Personal);
-        let name = if submitted.name.is_empty() { "mooring" } else { &submitted.name };
-        state.provider.api().token_form_url(url, TokenKind::Personal, name, &needed)
-    };
-    let place = |i: &Integration| PlaceView {
-        id: i.id.clone(),
-        title: place_title(i),
-        base_url: i.base_url.as_str().to_owned(),
-        has_oauth: i.application.is_some(),
-        chosen: i.id == submitted.integration,
-        token_form: form(&i.base_url).split('?').next().unwrap_or_default().to_owned(),
-    };
     NewPage {
         frame: Frame::of(Some(who), "connections"),
         refusal,
-        places: super::settings::in_order(instances).map(place).collect(),
+        places: in_order(instances).map(|i| PlaceView::of(state, i, &submitted.integration)).collect(),
+        applications: in_order(instances).map(|i| ApplicationView::of(state, i)).collect(),
+        application_scopes: application_scopes(state).to_vec(),
         takes_typed: instances.takes_typed(),
         is_typed: submitted.integration == SELF_HOSTED,
         base_url: submitted.base_url.clone(),
+        preflight: None,
+        typed_links: LinksView::paths(state),
+        links: links(state, submitted),
         name: submitted.name.clone(),
         use_cases: state.use_cases.iter().map(|u| UseCaseView::of(u, &submitted.use_cases)).collect(),
+        needs: needs(state, submitted),
         has_oauth: instances.integrations().any(|i| i.application.is_some()),
-        token_form: instances.integration(&submitted.integration).map(|i| form(&i.base_url)),
         rotates_itself: submitted.rotates_itself,
     }
 }
 
-fn place_title(integration: &Integration) -> String {
-    if integration.base_url.as_str() == "https://gitlab.com" {
-        return "GitLab.com".into();
+/// Without a use case OAuth asks for what the operator set.
+fn needs(state: &AppState, submitted: &Submitted) -> Needs {
+    let mut needs = Needs::of(&state.use_cases, &submitted.use_cases);
+    let application =
+        state.instances.integration(&submitted.integration).and_then(|i| i.application.as_ref());
+    if let (true, Some(application)) = (needs.oauth.scopes.is_empty(), application) {
+        needs.oauth.scopes = application.scopes.to_vec();
     }
-    integration.id.clone()
+    needs
 }
 
-impl UseCaseView {
-    fn of(use_case: &UseCase, chosen: &[String]) -> Self {
-        let usual = use_case.needs(TokenKind::Personal);
-        let note = |n: &Option<String>| n.clone().filter(|text| !text.is_empty());
-        Self {
-            id: use_case.id.clone(),
-            title: use_case.title.clone(),
-            purpose: use_case.purpose.clone(),
-            scopes: usual.scopes.to_vec().join(", "),
-            least_role: usual.least_role.to_string(),
-            note: note(&usual.note),
-            differs: [TokenKind::Project, TokenKind::Group]
-                .into_iter()
-                .filter_map(|k| differs(use_case, k))
-                .collect(),
-            chosen: chosen.contains(&use_case.id),
-        }
-    }
+fn application_scopes(state: &AppState) -> Scopes {
+    let ids: Vec<_> = state.use_cases.iter().map(|u| u.id.clone()).collect();
+    let defaults = state.instances.integrations().filter_map(|i| i.application.as_ref());
+    defaults.fold(state.use_cases.scopes_for(&ids, TokenKind::OAuth), |all, a| all.union(&a.scopes))
 }
 
-/// What one kind of token needs otherwise than a personal one.
-fn differs(use_case: &UseCase, kind: TokenKind) -> Option<String> {
-    let (usual, own) = (use_case.needs(TokenKind::Personal), use_case.needs(kind));
-    let mut parts = Vec::new();
-    if own.scopes != usual.scopes {
-        parts.push(format!("scope {}", own.scopes.to_vec().join(", ")));
+fn links(state: &AppState, submitted: &Submitted) -> LinksView {
+    place_of(state, submitted).map(|url| LinksView::filled(state, &url, submitted)).unwrap_or_default()
+}
+
+fn place_of(state: &AppState, submitted: &Submitted) -> Option<BaseUrl> {
+    if submitted.integration == SELF_HOSTED {
+        return BaseUrl::parse_typed(&submitted.base_url).ok();
     }
-    if own.least_role != usual.least_role {
-        parts.push(format!("role {}", own.least_role));
-    }
-    (!parts.is_empty()).then(|| format!("{}: {}", super::words::token_kind(kind), parts.join(", ")))
+    state.instances.integration(&submitted.integration).map(|i| i.base_url.clone())
 }
 
 #[cfg(test)]
@@ -247,8 +293,12 @@ mod tests {
     use super::*;
     use crate::domain::UseCases;
 
+    fn links() -> LinksView {
+        LinksView { personal: "https://gitlab.com/form?name=a".into(), ..LinksView::default() }
+    }
+
     fn sample(refusal: Option<Refusal>) -> String {
-        let chosen = ["secret-sync".to_owned()];
+        let (chosen, all) = (["secret-sync".to_owned()], UseCases::shipped());
         let page = NewPage {
             frame: Frame::sample(),
             refusal,
@@ -257,16 +307,30 @@ mod tests {
                 title: "GitLab.com".into(),
                 base_url: "https://gitlab.com".into(),
                 has_oauth: true,
+                default_scopes: "api".into(),
                 chosen: true,
-                token_form: "https://gitlab.com/form".into(),
+                links: links(),
             }],
+            applications: vec![ApplicationView {
+                id: "gitlab".into(),
+                title: "GitLab.com".into(),
+                base_url: "https://gitlab.com".into(),
+                redirect_uri: "https://m.example.com/oauth/gitlab/callback".into(),
+                has_oauth: true,
+                form: "https://gitlab.com/-/user_settings/applications".into(),
+                prefix: "MOORING_GITLAB".into(),
+            }],
+            application_scopes: vec!["api".into()],
             takes_typed: true,
             is_typed: false,
             base_url: String::new(),
+            preflight: None,
+            typed_links: LinksView::default(),
+            links: links(),
             name: "acme <1>".into(),
-            use_cases: UseCases::shipped().iter().map(|u| UseCaseView::of(u, &chosen)).collect(),
+            use_cases: all.iter().map(|u| UseCaseView::of(u, &chosen)).collect(),
+            needs: Needs::of(&all, &chosen),
             has_oauth: true,
-            token_form: Some("https://gitlab.com/form?name=a".into()),
             rotates_itself: false,
         };
         page.render().unwrap()
@@ -286,6 +350,11 @@ mod tests {
             assert_eq!(html.matches(words).count(), 1, "{words}");
         }
         assert!(html.contains("Project access token: role Owner"));
+        assert!(
+            html.contains("data-role=\"project\">Owner<") && html.contains("data-role=\"group\">Maintainer<")
+        );
+        assert!(html.contains("https://m.example.com/oauth/gitlab/callback"));
+        assert!(html.contains("MOORING_GITLAB_OAUTH_CLIENT_SECRET"));
         let switch = html.split("name=\"self_rotate\"").nth(1).unwrap().split('>').next().unwrap();
         assert!(!switch.contains("checked"), "a token rotates itself by choice alone");
     }

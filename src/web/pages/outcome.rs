@@ -1,6 +1,6 @@
 //! How an authorization failed: a page of its own, for the session that began it, with a way to go on.
 
-use super::{Frame, Page, problem::Failure};
+use super::{Frame, Page, places::ApplicationView, problem::Failure, submitted::Submitted};
 use crate::{
     connect::{Outcome, Purpose},
     web::{session::SignedIn, state::AppState},
@@ -23,6 +23,8 @@ struct OutcomePage {
     text: String,
     code: String,
     again: Again,
+    /// Where it went through; `None` if it is no longer configured.
+    application: Option<ApplicationView>,
 }
 
 /// The same authorization, once more.
@@ -51,8 +53,9 @@ pub(super) async fn show(
     };
     let (status, title) = told(&code);
     let frame = Frame::of(Some(&who), "connections");
-    Ok(Page(status, OutcomePage { frame, title, text, code, again: again(integration, purpose) })
-        .into_response())
+    let application = state.instances.integration(&integration).map(|i| ApplicationView::of(&state, i));
+    let again = again(integration, purpose);
+    Ok(Page(status, OutcomePage { frame, title, text, code, again, application }).into_response())
 }
 
 fn again(integration: String, purpose: Option<Purpose>) -> Again {
@@ -63,15 +66,12 @@ fn again(integration: String, purpose: Option<Purpose>) -> Again {
             back: format!("/connections/{id}"),
         },
         Some(Purpose::Connect { name, use_cases }) => {
-            let mut fields = vec![("integration", integration)];
-            fields.extend(name.map(|n| ("name", n)));
-            fields.extend(use_cases.into_iter().map(|u| ("use_cases", u)));
-            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-            Again {
-                action: "/connections/authorize".into(),
-                fields,
-                back: format!("/connections/new?{query}"),
-            }
+            let name = name.unwrap_or_default();
+            let chosen = Submitted { integration, name, use_cases, ..Submitted::default() };
+            let back = chosen.address();
+            let mut fields = vec![("integration", chosen.integration), ("name", chosen.name)];
+            fields.extend(chosen.use_cases.into_iter().map(|u| ("use_cases", u)));
+            Again { action: "/connections/authorize".into(), fields, back }
         }
         Some(Purpose::Session(_)) | None => Again {
             action: "/connections/authorize".into(),
@@ -116,16 +116,38 @@ mod tests {
     #[test]
     fn starting_again_keeps_what_was_chosen() {
         let purpose = Purpose::Connect { name: Some("a b".into()), use_cases: vec!["read-only".into()] };
-        let page = OutcomePage {
-            frame: Frame::sample(),
-            title: told("access_denied").1,
-            text: "You did not <give> access.".into(),
-            code: "access_denied".into(),
-            again: again("gitlab".into(), Some(purpose)),
-        };
-        let html = page.render().unwrap();
+        let html = page("access_denied", "You did not <give> access.", Some(purpose));
         assert!(html.contains("name=\"use_cases\" value=\"read-only\"") && html.contains("Start again"));
         assert!(html.contains("&#60;give&#62;") && html.contains("integration=gitlab&#38;name=a+b"));
+    }
+
+    fn page(code: &str, text: &str, purpose: Option<Purpose>) -> String {
+        let application = ApplicationView {
+            id: "gitlab".into(),
+            title: "GitLab.com".into(),
+            base_url: "https://gitlab.com".into(),
+            redirect_uri: "https://m.example.com/oauth/gitlab/callback".into(),
+            has_oauth: true,
+            form: "https://gitlab.com/-/user_settings/applications".into(),
+            prefix: "MOORING_GITLAB".into(),
+        };
+        let page = OutcomePage {
+            frame: Frame::sample(),
+            title: told(code).1,
+            text: text.into(),
+            code: code.into(),
+            again: again("gitlab".into(), purpose),
+            application: Some(application),
+        };
+        page.render().unwrap()
+    }
+
+    #[test]
+    fn a_registration_that_is_wrong_says_what_to_set() {
+        let html = page("integration_misconfigured", "No.", None);
+        assert!(html.contains("MOORING_GITLAB_OAUTH_CLIENT_SECRET"), "{html}");
+        let html = page("code_rejected", "No.", None);
+        assert!(html.contains("https://m.example.com/oauth/gitlab/callback"), "{html}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::problem::status_of;
 use crate::{
     connect::ConnectError,
+    domain::Secret,
     providers::{ExchangeError, InspectError, UnknownInstance},
 };
 use axum::http::StatusCode;
@@ -21,7 +22,7 @@ impl Refusal {
         Self {
             status: status_of(error),
             title: title(error),
-            text: error.to_string(),
+            text: text(error),
             link: link(error),
             field: field(error),
         }
@@ -31,6 +32,37 @@ impl Refusal {
     pub(super) fn about(field: &'static str, title: &'static str, text: &str) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         Self { status, title, text: text.to_owned(), link: None, field: Some(field) }
+    }
+
+    /// Addresses are looked at for whoever is signed in, but not by the hundred.
+    pub(super) fn too_many_looks(seconds: i64) -> Self {
+        let text = format!("Look again in {seconds} seconds. Connecting works meanwhile.");
+        let title = "Many addresses were looked at";
+        Self { status: StatusCode::TOO_MANY_REQUESTS, title, text, link: None, field: Some("base_url") }
+    }
+
+    /// Says which token was refused, by its ending, and where a new one is made.
+    #[must_use]
+    pub(super) fn of_token(mut self, token: &Secret, form: String) -> Self {
+        if let Some(ending) = token.ending() {
+            self.text = format!("{} The one that you pasted ends in “{ending}”.", self.text);
+        }
+        self.link = Some(form).filter(|f| !f.is_empty()).map(|f| (f, "Make a new one at GitLab"));
+        self
+    }
+
+    /// Says which connection has the name.
+    #[must_use]
+    pub(super) fn linked(self, href: String, label: &'static str) -> Self {
+        Self { link: Some((href, label)), ..self }
+    }
+
+    /// It is about the base URL that was typed. Where more was found there, that is not said twice.
+    #[must_use]
+    pub(super) fn of_base_url(self, is_explained: bool) -> Self {
+        let short = "What is in the way, and what to do, stands at the base URL. Paste the token again, too.";
+        let text = if is_explained { short.to_owned() } else { self.text };
+        Self { field: Some("base_url"), text, ..self }
     }
 
     /// What is wrong with this field.
@@ -81,6 +113,19 @@ fn link(error: &ConnectError) -> Option<(String, &'static str)> {
     }
 }
 
+/// A person compares what is missing with what is there.
+fn text(error: &ConnectError) -> String {
+    match error {
+        ConnectError::InsufficientScope { held, .. } if held.is_empty() => {
+            format!("This access token has no scopes. {error}")
+        }
+        ConnectError::InsufficientScope { held, .. } => {
+            format!("This access token has {}. {error}", held.join(", "))
+        }
+        error => error.to_string(),
+    }
+}
+
 fn title(error: &ConnectError) -> &'static str {
     match error.code() {
         "name_taken" => "That name is taken",
@@ -115,6 +160,7 @@ mod tests {
         let error = ConnectError::InsufficientScope {
             use_case: "remediation".into(),
             missing: vec!["write_repository".into()],
+            held: vec!["api".into()],
             mend_at: "https://gitlab.com/form".into(),
         };
         let refusal = Refusal::of(&error);

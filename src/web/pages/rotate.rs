@@ -1,9 +1,13 @@
 //! Rotating by hand: a person pastes the next token. It is verified before the old one is dropped.
 
-use super::{Frame, Page, connection, form::Form, ok, problem::Failure, refusal::Refusal, words};
+use super::{
+    Frame, Page, connection, form::Form, needs::NeedView, ok, places::LinksView, problem::Failure,
+    refusal::Refusal, words,
+};
 use crate::{
     connect::{ConnectError, Replacement},
-    domain::{Connection, Method, TokenKind},
+    domain::{AccountKind, Connection, Method, Scopes, TokenKind},
+    providers::InspectError,
     web::{
         session::{self, SignedIn},
         state::AppState,
@@ -28,11 +32,25 @@ struct RotatePage {
     account: Option<String>,
     /// Of a project or group, which has a bot user for each token.
     is_bot: bool,
-    scopes: Vec<String>,
-    mend_at: String,
+    /// Which of the guides leads to such a token.
+    guide: &'static str,
+    /// What the new one needs; named as in the guides.
+    n: NeedView,
+    links: LinksView,
     refusal: Option<Refusal>,
     /// The pasted token belongs to somebody else, or nobody says to whom: a person may have meant it.
     is_other_account: bool,
+}
+
+impl RotatePage {
+    /// Where such a token is made.
+    fn form(&self) -> &str {
+        match self.guide {
+            "project" => &self.links.project,
+            "group" | "service" => &self.links.group,
+            _ => &self.links.personal,
+        }
+    }
 }
 
 pub(super) async fn show(
@@ -55,7 +73,8 @@ pub(super) async fn rotate(
     let c = connection::find(&state, &id).await?;
     refuse_oauth(&c)?;
     let allow_different_account = form.filled("allow_different_account").is_some();
-    let replacement = Replacement { token: form.secret("token"), allow_different_account };
+    let token = form.secret("token");
+    let replacement = Replacement { token: token.clone(), allow_different_account };
     match state.connect.replace(&c, replacement, &who.actor()).await {
         Ok(_) => {
             session::give_notice(&session, "Rotated. Callers get the new token from now on.").await?;
@@ -63,10 +82,24 @@ pub(super) async fn rotate(
         }
         Err(error @ (ConnectError::Store(_) | ConnectError::Gone)) => Err(error.into()),
         Err(error) => {
-            let refused = page(&state, &who, &c, Some(&error));
+            let mut refused = page(&state, &who, &c, Some(&error));
+            if is_dead(&error) {
+                let form = refused.form().to_owned();
+                refused.refusal = Some(Refusal::of(&error).of_token(&token, form));
+            }
             Ok(Page(Refusal::of(&error).status, refused).into_response())
         }
     }
+}
+
+/// Whether GitLab did not accept the token itself.
+pub(super) fn is_dead(error: &ConnectError) -> bool {
+    matches!(
+        error,
+        ConnectError::Inspect(
+            InspectError::TokenInvalid { .. } | InspectError::TokenExpired | InspectError::TokenRevoked
+        )
+    )
 }
 
 fn refuse_oauth(c: &Connection) -> Result<(), Failure> {
@@ -80,7 +113,11 @@ fn refuse_oauth(c: &Connection) -> Result<(), Failure> {
 
 fn page(state: &AppState, who: &SignedIn, c: &Connection, error: Option<&ConnectError>) -> RotatePage {
     let kind = if c.token_kind == TokenKind::OAuth { TokenKind::Personal } else { c.token_kind };
-    let needed = state.use_cases.scopes_for(&c.use_cases, kind);
+    let mut n = NeedView::of(&state.use_cases, &c.use_cases, kind);
+    if n.scopes.is_empty() {
+        n.scopes = c.credential.scopes.to_vec();
+    }
+    let needed: Scopes = n.scopes.iter().cloned().collect();
     RotatePage {
         frame: Frame::of(Some(who), "connections"),
         id: c.id.to_string(),
@@ -89,10 +126,18 @@ fn page(state: &AppState, who: &SignedIn, c: &Connection, error: Option<&Connect
         kind: words::a_token_kind(c.token_kind),
         account: c.account.as_ref().map(crate::domain::Account::label),
         is_bot: c.account.as_ref().is_some_and(|account| account.resource.is_some()),
-        scopes: if needed.is_empty() { c.credential.scopes.to_vec() } else { needed.to_vec() },
-        mend_at: state.provider.api().token_form_url(&c.base_url, kind, &c.name, &needed),
+        guide: guide(c, kind),
+        n,
+        links: LinksView::at(state, &c.base_url, &c.name, |_| needed.clone()),
         refusal: error.map(Refusal::of),
         is_other_account: matches!(error, Some(ConnectError::DifferentAccount { .. })),
+    }
+}
+
+fn guide(c: &Connection, kind: TokenKind) -> &'static str {
+    match c.account.as_ref().map(|a| a.kind) {
+        Some(AccountKind::ServiceAccount) => "service",
+        _ => kind.as_str(),
     }
 }
 
@@ -111,8 +156,14 @@ mod tests {
             kind: "a project access token",
             account: Some("@a".into()),
             is_bot: true,
-            scopes: vec!["api".into()],
-            mend_at: "https://gitlab.com/form".into(),
+            guide: "project",
+            n: NeedView {
+                kind: "project",
+                scopes: vec!["api".into()],
+                least_role: Some("Maintainer".into()),
+                notes: vec![],
+            },
+            links: LinksView::default(),
             refusal: Some(Refusal::of(&error)),
             is_other_account: true,
         };
@@ -120,5 +171,6 @@ mod tests {
         assert!(html.contains("allow_different_account") && html.contains("@b"));
         assert_eq!(html.matches(">Access token</label>").count(), 1);
         assert_eq!(html.matches(">Rotate token</button>").count(), 1);
+        assert!(html.contains("Create project access token"), "the way to such a token");
     }
 }

@@ -44,6 +44,23 @@ impl Submitted {
         Fields { name: self.name.clone(), use_cases: self.use_cases.clone(), ..Fields::default() }
     }
 
+    /// The form with these answers filled in. The token is not among them.
+    pub(super) fn address(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("integration", &self.integration);
+        if self.integration == SELF_HOSTED {
+            query.append_pair("base_url", &self.base_url);
+        }
+        if !self.name.is_empty() {
+            query.append_pair("name", &self.name);
+        }
+        query.extend_pairs(self.use_cases.iter().map(|u| ("use_cases", u)));
+        if self.rotates_itself {
+            query.append_pair(renewal::FIELD, "yes");
+        }
+        format!("/connections/new?{}", query.finish())
+    }
+
     /// The name, where one was given: OAuth can do without.
     pub(super) fn own_name(&self) -> Option<String> {
         Some(self.name.clone()).filter(|name| !name.is_empty())

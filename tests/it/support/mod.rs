@@ -16,4 +16,5 @@ pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod request;
 pub(crate) mod smtp;
+pub(crate) mod tls;
 mod watchdog;
