@@ -1,6 +1,9 @@
 //! From the configuration to the parts, each given values and not settings.
 
-use super::key::{KEEP_A_COPY, generate_missing_key, own_key};
+use super::{
+    key::{KEEP_A_COPY, file_in, generate_missing_key, own_key},
+    notices::mailer,
+};
 use crate::{
     config::{Config, Database, IntegrationConfig},
     connect::Connect,
@@ -14,7 +17,7 @@ use crate::{
     renewal::{Renewals, Spool},
     store::{Location, Store},
     vault::Keyring,
-    web::{AppState, Parts},
+    web::{AppState, KeySource, Parts, Trust},
 };
 use anyhow::Context;
 use std::{fs, path::Path, sync::Arc};
@@ -104,6 +107,9 @@ pub(super) async fn state(
             http: webhooks_out(config)?,
             clock: clock.clone(),
         },
+        mailer: mailer(config, clock.clone())?,
+        key_source: key_source(config),
+        trust: trust(config),
         clock,
         store,
         provider,
@@ -115,6 +121,18 @@ pub(super) async fn state(
         draining: CancellationToken::new(),
         stopping,
     }))
+}
+
+fn key_source(config: &Config) -> KeySource {
+    match &config.encryption_key {
+        Some(_) => KeySource::Setting,
+        None => KeySource::Generated(file_in(&config.data_dir).display().to_string()),
+    }
+}
+
+fn trust(config: &Config) -> Trust {
+    let own = config.integrations.iter().filter(|one| one.ca_file.is_some());
+    Trust { common: config.ca_file.is_some(), own: own.map(|one| one.id.clone()).collect() }
 }
 
 pub(super) fn use_cases(config: &Config) -> anyhow::Result<UseCases> {

@@ -11,6 +11,7 @@ pub mod credential;
 mod event;
 mod id;
 mod integration;
+mod role;
 mod scope;
 mod secret;
 mod standing;
@@ -28,6 +29,7 @@ pub use id::{
     ConnectionId, DeliveryId, EventId, OperatorId, RenewalId, RevocationId, WebhookEndpointId, quoted_id,
 };
 pub use integration::{Integration, OAuthApplication};
+pub use role::Role;
 pub use scope::Scopes;
 pub use secret::Secret;
 pub use standing::Standing;

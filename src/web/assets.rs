@@ -21,12 +21,17 @@ struct Asset {
     body: &'static [u8],
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset { name: "app.css", mime: "text/css; charset=utf-8", body: include_bytes!("../../static/app.css") },
     Asset {
         name: "app.js",
         mime: "text/javascript; charset=utf-8",
         body: include_bytes!("../../static/app.js"),
+    },
+    Asset {
+        name: "settings.js",
+        mime: "text/javascript; charset=utf-8",
+        body: include_bytes!("../../static/settings.js"),
     },
     Asset { name: "icon.svg", mime: "image/svg+xml", body: include_bytes!("../../static/icon.svg") },
 ];
