@@ -159,7 +159,7 @@ async fn an_endpoint_is_added_tested_paused_and_removed() {
     let delivered = async {
         loop {
             browser.goto(&page).await;
-            if browser.has_text("Send again").await {
+            if browser.has_text("Delivered 1 attempt").await {
                 break;
             }
         }

@@ -7,8 +7,9 @@ use mooring::{
     store::{Changed, EndSessions, Invitation, Operator},
     vault::digest,
 };
+use std::sync::Arc;
 use time::Duration;
-use tokio::task::JoinSet;
+use tokio::{sync::Barrier, task::JoinSet};
 
 fn person(email: &str, role: Role) -> Operator {
     Operator { id: OperatorId::fresh(), email: email.into(), password_hash: "hash".into(), role }
@@ -66,16 +67,23 @@ on_both!(there_is_always_an_administrator, async |on: On| {
 
 on_both!(of_five_administrators_who_go_at_once_one_stays, async |on: On| {
     let shelf = Shelf::open(on).await;
-    for round in 0..4 {
-        let mut going = JoinSet::new();
+    for round in 0..8 {
+        let mut administrators = Vec::new();
         for at in 0..5 {
-            let ada = add(&shelf, &format!("ada-{round}-{at}@example.com"), Role::Administrator).await;
-            let (store, removed) = (shelf.store.clone(), at % 2 == 0);
+            let email = format!("ada-{round}-{at}@example.com");
+            administrators.push(add(&shelf, &email, Role::Administrator).await.id);
+        }
+        shelf.run(format!("delete from operators where email not like 'ada-{round}-%'")).await;
+        let together = Arc::new(Barrier::new(5));
+        let mut going = JoinSet::new();
+        for (at, id) in administrators.into_iter().enumerate() {
+            let (store, together) = (shelf.store.clone(), Arc::clone(&together));
             going.spawn(async move {
-                if removed {
-                    store.remove_operator(ada.id, NOW, &MOORING).await
+                together.wait().await;
+                if at % 2 == 0 {
+                    store.remove_operator(id, NOW, &MOORING).await
                 } else {
-                    store.change_role(ada.id, Role::Viewer, NOW, &MOORING).await
+                    store.change_role(id, Role::Viewer, NOW, &MOORING).await
                 }
             });
         }
