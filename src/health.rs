@@ -1,9 +1,11 @@
 //! Checks a connection against its provider and its use cases, and keeps what it found: when somebody asks, and
 //! on a schedule.
 
+mod reach;
 mod rounds;
 mod schedule;
 
+pub use reach::{Greeting, ReachError};
 pub use rounds::Pace;
 
 use crate::{

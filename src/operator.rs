@@ -1,7 +1,11 @@
 //! Makes operators, for the setup page, the settings, the command line and the first start alike: which
 //! e-mail addresses and passwords are taken.
 
-use crate::{domain::OperatorId, store::Operator, vault::hash_password};
+use crate::{
+    domain::{OperatorId, Role},
+    store::Operator,
+    vault::hash_password,
+};
 
 /// In characters.
 pub const SHORTEST_PASSWORD: usize = 12;
@@ -9,8 +13,8 @@ pub const SHORTEST_PASSWORD: usize = 12;
 pub const LONGEST_PASSWORD: usize = 1_000;
 
 /// An operator with a fresh id. Judge the address and the password before.
-pub async fn new_operator(email: String, password: String) -> Operator {
-    Operator { id: OperatorId::fresh(), email, password_hash: hash_password(password).await }
+pub async fn new_operator(email: String, password: String, role: Role) -> Operator {
+    Operator { id: OperatorId::fresh(), email, password_hash: hash_password(password).await, role }
 }
 
 /// What is wrong with an address, which is in lower case and trimmed.

@@ -189,7 +189,9 @@ const EXPOSING: &[&str] = &[
     "web/api/tokens.rs",
     "web/api/webhook_endpoints.rs",
     "web/pages/browser.rs",
-    "web/pages/keys.rs",
+    "web/pages/settings/keys.rs",
+    "web/pages/settings/people.rs",
+    "web/pages/settings/webhook.rs",
 ];
 
 /// One place lists where mail is sent.

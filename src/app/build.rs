@@ -1,6 +1,9 @@
 //! From the configuration to the parts, each given values and not settings.
 
-use super::key::{KEEP_A_COPY, generate_missing_key, own_key};
+use super::{
+    key::{KEEP_A_COPY, file_in, generate_missing_key, own_key},
+    notices::mailer,
+};
 use crate::{
     config::{Config, Database, IntegrationConfig},
     connect::Connect,
@@ -16,7 +19,7 @@ use crate::{
     renewal::{Renewals, Spool},
     store::{Location, Store},
     vault::Keyring,
-    web::{AppState, Followers, Parts},
+    web::{AppState, Followers, KeySource, Parts, Trust},
 };
 use anyhow::Context;
 use std::{fs, path::Path, sync::Arc};
@@ -111,6 +114,9 @@ pub(super) async fn state(
             clock: clock.clone(),
         },
         followers: Followers::default(),
+        mailer: mailer(config, clock.clone())?,
+        key_source: key_source(config),
+        trust: trust(config),
         clock,
         store,
         provider,
@@ -122,6 +128,18 @@ pub(super) async fn state(
         draining: CancellationToken::new(),
         stopping,
     }))
+}
+
+fn key_source(config: &Config) -> KeySource {
+    match &config.encryption_key {
+        Some(_) => KeySource::Setting,
+        None => KeySource::Generated(file_in(&config.data_dir).display().to_string()),
+    }
+}
+
+fn trust(config: &Config) -> Trust {
+    let own = config.integrations.iter().filter(|one| one.ca_file.is_some());
+    Trust { common: config.ca_file.is_some(), own: own.map(|one| one.id.clone()).collect() }
 }
 
 pub(super) fn use_cases(config: &Config) -> anyhow::Result<UseCases> {

@@ -1,6 +1,12 @@
 //! The first operator: from the environment, or by a link that is shown once.
 
-use crate::{config::Config, domain::Actor, operator::new_operator, vault::Ticket, web::AppState};
+use crate::{
+    config::Config,
+    domain::{Actor, Role},
+    operator::new_operator,
+    vault::Ticket,
+    web::AppState,
+};
 
 /// Makes the operator that the environment names, or a setup link; nothing once there is an operator.
 pub(super) async fn operators(config: &Config, state: &AppState) -> anyhow::Result<Option<String>> {
@@ -10,7 +16,7 @@ pub(super) async fn operators(config: &Config, state: &AppState) -> anyhow::Resu
     let now = state.clock.now();
     if let Some(first) = &config.first_administrator {
         let email = first.email.trim().to_lowercase();
-        let operator = new_operator(email, first.password.expose().to_owned()).await;
+        let operator = new_operator(email, first.password.expose().to_owned(), Role::Administrator).await;
         state.store.add_operator(&operator, now, &Actor::CommandLine).await?;
         return Ok(None);
     }

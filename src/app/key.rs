@@ -65,6 +65,6 @@ pub(super) fn own_key(data_dir: &Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-fn file_in(data_dir: &Path) -> PathBuf {
+pub(super) fn file_in(data_dir: &Path) -> PathBuf {
     data_dir.join("encryption.key")
 }

@@ -19,8 +19,7 @@ const USAGE_DAYS_EVERY: Duration = Duration::from_secs(60);
 impl App {
     /// The telling in the background, each in a task of its own.
     pub(super) fn tell(&self, config: &Config) -> anyhow::Result<()> {
-        let mailer = mailer(config, self.state.clock.clone())?;
-        self.send_notices(mailer);
+        self.send_notices(self.state.mailer.clone());
         let (store, clock) = (self.state.store.clone(), self.state.clock.clone());
         let warn_before = config.warn_before.iter().map(|before| time::Duration::try_from(*before));
         let warn_before = warn_before.collect::<Result<_, _>>().context("MOORING_WARN_BEFORE")?;

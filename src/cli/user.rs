@@ -1,31 +1,45 @@
 //! `mooring user`: people who sign in to the pages. The password comes from standard input, or is asked for.
 
-use super::{Failure, open, say};
+use super::{Failure, open, print, say};
 use crate::{
     config::Config,
-    domain::{Actor, Clock},
+    domain::{Actor, Clock, OperatorId, Role},
     operator::{bad_email, bad_password, new_operator},
+    store::{Changed, Store},
     vault::hash_password,
 };
 use anyhow::Context;
 use clap::Subcommand;
 use std::io::{self, BufRead, IsTerminal};
+use time::format_description::well_known::Rfc3339;
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
     /// Adds a person
-    Add { email: String },
-    /// Gives a person a new password and ends all sessions
+    #[command(alias = "create")]
+    Add {
+        email: String,
+        /// `administrator`, or `viewer`: sees everything and changes nothing
+        #[arg(long, default_value = "administrator")]
+        role: Role,
+    },
+    /// Gives a person a new password and ends their sessions
     ResetPassword { email: String },
+    /// Lists the people, their roles and when they last signed in
+    List,
+    /// Makes a person an `administrator` or a `viewer`
+    SetRole { email: String, role: Role },
+    /// Removes a person and ends their sessions
+    Remove { email: String },
 }
 
 pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Failure> {
     let store = open(config).await?;
     let now = Clock::default().now();
     match command {
-        UserCommand::Add { email } => {
+        UserCommand::Add { email, role } => {
             let email = address(&email)?;
-            let operator = new_operator(email, password()?).await;
+            let operator = new_operator(email, password()?, role).await;
             if !store.add_operator(&operator, now, &Actor::CommandLine).await? {
                 let message =
                     format!("{} is there already. See `mooring user reset-password`.", operator.email);
@@ -37,15 +51,52 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
             let email = address(&email)?;
             let password_hash = hash_password(password()?).await;
             if !store.reset_password(&email, &password_hash, now, &Actor::CommandLine).await? {
-                return Err(Failure::Usage(format!(
-                    "Nobody has the address {email}. See `mooring user add`."
-                )));
+                return Err(nobody(&email));
             }
-            say("The password is changed, and all sessions are ended.");
+            say("The password is changed, and all sessions of this person are ended.");
+        }
+        UserCommand::List => list(&store).await?,
+        UserCommand::SetRole { email, role } => {
+            let id = find(&store, &email).await?;
+            changed(store.change_role(id, role, now, &Actor::CommandLine).await?)?;
+            say("Changed.");
+        }
+        UserCommand::Remove { email } => {
+            let id = find(&store, &email).await?;
+            changed(store.remove_operator(id, now, &Actor::CommandLine).await?)?;
+            say("Removed. All sessions of this person are ended.");
         }
     }
     store.close().await;
     Ok(())
+}
+
+async fn list(store: &Store) -> Result<(), Failure> {
+    for person in store.list_operators().await? {
+        let last = person.last_signed_in_at.and_then(|at| at.format(&Rfc3339).ok());
+        print(&format!("{}\t{}\t{}", person.email, person.role, last.unwrap_or_else(|| "never".into())));
+    }
+    Ok(())
+}
+
+async fn find(store: &Store, email: &str) -> Result<OperatorId, Failure> {
+    let email = address(email)?;
+    store.operator_by_email(&email).await?.map(|operator| operator.id).ok_or_else(|| nobody(&email))
+}
+
+fn nobody(email: &str) -> Failure {
+    Failure::Usage(format!("Nobody has the address {email}. See `mooring user add`."))
+}
+
+fn changed(outcome: Changed) -> Result<(), Failure> {
+    match outcome {
+        Changed::Yes => Ok(()),
+        Changed::Nothing => Err(Failure::Usage("There is nothing to change.".into())),
+        Changed::LastAdministrator => Err(Failure::Usage(
+            "This is the last administrator. Make somebody else one first, with `mooring user set-role`."
+                .into(),
+        )),
+    }
 }
 
 fn address(text: &str) -> Result<String, Failure> {

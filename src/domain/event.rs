@@ -30,11 +30,19 @@ words! {
         WebhookEndpointAdded = "webhook_endpoint.added",
         WebhookEndpointRemoved = "webhook_endpoint.removed",
         WebhookEndpointDisabled = "webhook_endpoint.disabled",
+        WebhookEndpointPaused = "webhook_endpoint.paused",
+        WebhookEndpointResumed = "webhook_endpoint.resumed",
         WebhookSecretRotated = "webhook_endpoint.secret_rotated",
+        OperatorInvited = "operator.invited",
+        InvitationWithdrawn = "operator.invitation_withdrawn",
         OperatorAdded = "operator.added",
+        OperatorRoleChanged = "operator.role_changed",
+        OperatorRemoved = "operator.removed",
         PasswordReset = "operator.password_reset",
+        SessionsEnded = "operator.sessions_ended",
         SignedIn = "operator.signed_in",
         SignInFailed = "operator.sign_in_failed",
+        AuditExported = "audit.exported",
     }
 }
 

@@ -12,6 +12,7 @@ pub mod credential;
 mod event;
 mod id;
 mod integration;
+mod role;
 mod scope;
 mod secret;
 mod standing;
@@ -31,6 +32,7 @@ pub use id::{
     WebhookEndpointId, quoted_id,
 };
 pub use integration::{Integration, OAuthApplication};
+pub use role::Role;
 pub use scope::Scopes;
 pub use secret::Secret;
 pub use standing::Standing;

@@ -1,7 +1,7 @@
 //! Sends notices by mail: any number of them is one mail.
 
-use super::{MailError, Notice, letter::Letter, mail_server::MailServer};
-use crate::domain::Clock;
+use super::{MailError, Notice, letter::Letter, mail_server::MailServer, notice::NoticeData, wording::TEST};
+use crate::domain::{Actor, Clock, EventId};
 use lettre::{
     AsyncTransport, Message,
     address::{Address, Envelope},
@@ -53,6 +53,25 @@ impl Mailer {
             site_url: options.site_url.to_owned(),
             clock,
         })))
+    }
+
+    /// The mail server's host, the sender and the receivers, for people. No user and no password.
+    pub fn route(&self) -> (String, String, Vec<String>) {
+        let to = self.0.to.iter().map(ToString::to_string).collect();
+        (self.0.server.host.clone(), self.0.from.to_string(), to)
+    }
+
+    /// Sends a mail that says it is a test.
+    pub async fn test(&self, actor: &Actor) -> Result<(), MailError> {
+        let data = NoticeData {
+            event_id: EventId::fresh().to_string(),
+            subject: None,
+            tenant: None,
+            actor: actor.to_string(),
+            detail: None,
+            connection: None,
+        };
+        self.send(&[Notice { kind: TEST.to_owned(), timestamp: self.0.clock.now(), data }]).await
     }
 
     /// Sends all these notices in one mail; nothing for none. Sent again after an error, the mail has the same

@@ -16,6 +16,9 @@ pub(super) struct Wording {
     pub(super) needs_you: bool,
 }
 
+/// The kind of a test mail. No event of the log has it.
+pub(super) const TEST: &str = "mail.test";
+
 const NO_TOKEN: &str = "Programs that use this connection get no token until there is a new one.";
 const STILL_WORKS: &str = "The token is handed out while it lasts.";
 
@@ -24,7 +27,18 @@ impl Wording {
         match (notice.kind.parse(), &notice.data.connection) {
             (Ok(kind), Some(connection)) => Self::of_connection(kind, connection, notice),
             (Ok(EventKind::RevocationFailed), None) => Self::not_revoked("a disconnected connection"),
+            _ if notice.kind == TEST => Self::test(),
             _ => Self::of_something_else(notice),
+        }
+    }
+
+    fn test() -> Self {
+        Self {
+            title: "this is a test".into(),
+            happened: "Somebody asked for a test mail on the settings pages. Nothing else happened.".into(),
+            means: "Mail from Mooring arrives here.".into(),
+            press: None,
+            needs_you: false,
         }
     }
 

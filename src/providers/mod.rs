@@ -148,6 +148,14 @@ pub trait ProviderApi: Send + Sync {
     /// Whether the provider still takes this token: one question, whatever the token may do.
     async fn probe(&self, instance: &Instance, token: &Secret) -> Result<(), InspectError>;
 
+    /// Whether the instance is there and is what it should be: one question, with a token where there is one.
+    /// Its version, if it tells.
+    async fn greet(
+        &self,
+        instance: &Instance,
+        token: Option<&Secret>,
+    ) -> Result<Option<String>, InspectError>;
+
     /// Whether the token has at least this role anywhere. `None`: it may not ask.
     async fn reaches(
         &self,

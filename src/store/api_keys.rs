@@ -2,6 +2,7 @@
 
 use super::{
     Store, StoreError,
+    connection_list::like_pattern,
     db::{in_transaction, on},
     events::{append_event, event},
     rows::{Reader, json, micros, tenant_column, tenant_from},
@@ -36,6 +37,15 @@ pub struct NewApiKey {
     pub tenant: Option<String>,
     pub permissions: Vec<Permission>,
     pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Which keys are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeyFilter {
+    /// Those that are expired or revoked, and else those that are good.
+    pub ended: bool,
+    /// Part of the name, the tenant or the id, in any case. Empty text means any.
+    pub q: String,
 }
 
 /// Names the key; its digest is nobody's to read.
@@ -121,6 +131,52 @@ impl Store {
         .fetch_optional(pool)
         .await?);
         row.map(ApiKey::try_from).transpose()
+    }
+
+    /// Keys of a filter, newest first, `limit` of them after the key `after`; from the newest on where it is empty.
+    pub async fn find_api_keys(
+        &self,
+        filter: &ApiKeyFilter,
+        after: &str,
+        now: OffsetDateTime,
+        limit: i64,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let rows: Vec<ApiKeyRow> = on!(self.db, read, |pool| {
+            sqlx::query_as(
+            "select api_key_id, name, tenant, permissions, secret_hash,
+                    created_at, expires_at, revoked_at, last_used_at
+               from api_keys
+              where $1 = case when revoked_at is null and (expires_at is null or expires_at > $2)
+                              then 0 else 1 end
+                and ($3 = '' or lower(name) like lower($3) escape '!' or lower(tenant) like lower($3) escape '!'
+                             or lower(api_key_id) like lower($3) escape '!')
+                and ($4 = '' or (created_at, api_key_id) <
+                                (select a.created_at, a.api_key_id from api_keys a where a.api_key_id = $4))
+              order by created_at desc, api_key_id desc
+              limit $5",
+        )
+        .bind(i64::from(filter.ended))
+        .bind(micros(now))
+        .bind(like_pattern(&filter.q))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?
+        });
+        rows.into_iter().map(ApiKey::try_from).collect()
+    }
+
+    /// How many keys are good, and how many are expired or revoked.
+    pub async fn count_api_keys(&self, now: OffsetDateTime) -> Result<(i64, i64), StoreError> {
+        let (all, good): (i64, i64) = on!(self.db, read, |pool| sqlx::query_as(
+            "select count(*),
+                    count(*) filter (where revoked_at is null and (expires_at is null or expires_at > $1))
+               from api_keys"
+        )
+        .bind(micros(now))
+        .fetch_one(pool)
+        .await?);
+        Ok((good, all - good))
     }
 
     /// All keys, also revoked ones, in the order of their ids after `after`.

@@ -290,7 +290,7 @@ fn place(status: Status) -> i64 {
 
 /// `%text%` with the text's own wildcards taken literally. Its case is the database's to fold, as it folds the
 /// columns': SQLite knows ASCII alone.
-fn like_pattern(text: &str) -> String {
+pub(super) fn like_pattern(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() {
         return String::new();

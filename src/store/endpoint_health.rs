@@ -43,7 +43,7 @@ impl Store {
     pub async fn endpoints_due(&self, now: OffsetDateTime) -> Result<Vec<WebhookEndpointId>, StoreError> {
         let ids: Vec<String> = on!(self.db, read, |pool| sqlx::query_scalar(concat!(
             "select e.endpoint_id from webhook_endpoints e
-              where e.disabled_at is null
+              where e.disabled_at is null and e.paused_at is null
                 and (e.retry_at is null or e.retry_at <= $1)
                 and exists (select 1 from deliveries d where d.channel = e.endpoint_id and ",
             is_ready!(),
@@ -65,7 +65,7 @@ impl Store {
     ) -> Result<Option<(WebhookTarget, bool)>, StoreError> {
         let probed: Option<TargetRow> = on!(self.db, write, |pool| sqlx::query_as(target!(
             "update webhook_endpoints set retry_at = $3
-              where endpoint_id = $1 and disabled_at is null and retry_at <= $2
+              where endpoint_id = $1 and disabled_at is null and paused_at is null and retry_at <= $2
              returning",
             ""
         ))
@@ -79,7 +79,8 @@ impl Store {
         }
         let open: Option<TargetRow> = on!(self.db, read, |pool| sqlx::query_as(target!(
             "select",
-            "from webhook_endpoints where endpoint_id = $1 and disabled_at is null and retry_at is null"
+            "from webhook_endpoints
+              where endpoint_id = $1 and disabled_at is null and paused_at is null and retry_at is null"
         ))
         .bind(id.to_string())
         .fetch_optional(pool)
@@ -160,6 +161,36 @@ impl Store {
             }
         });
         Ok(())
+    }
+
+    /// Pauses an endpoint, whose notices wait from then on, or lets them go on. `false`: it is gone or disabled,
+    /// or so already.
+    pub async fn pause_webhook_endpoint(
+        &self,
+        id: WebhookEndpointId,
+        paused: bool,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        let kind = if paused { EventKind::WebhookEndpointPaused } else { EventKind::WebhookEndpointResumed };
+        Ok(in_transaction!(self.db, |tx| {
+            let tenant: Option<String> = sqlx::query_scalar(
+                "update webhook_endpoints set paused_at = $2
+                  where endpoint_id = $1 and disabled_at is null
+                    and $3 = case when paused_at is null then 1 else 0 end
+                 returning tenant",
+            )
+            .bind(&id)
+            .bind(paused.then(|| micros(at)))
+            .bind(i64::from(paused))
+            .fetch_optional(&mut *tx)
+            .await?;
+            if let Some(tenant) = tenant.clone().map(tenant_from) {
+                append_event!(tx, &event(kind, at, &id, tenant.as_deref(), actor));
+            }
+            tenant.is_some()
+        }))
     }
 
     /// Sends an endpoint nothing any more, and gives up what waits for it.

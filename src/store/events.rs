@@ -22,6 +22,20 @@ pub struct LoggedEvent {
     pub event: Event,
 }
 
+/// Which events. Empty text and `None` mean any.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    pub subject: String,
+    /// A kind, or a family such as `connection.*`.
+    pub kind: String,
+    /// As it stands in the log, or the address of an operator, or the id of an API key.
+    pub actor: String,
+    pub tenant: String,
+    pub from: Option<OffsetDateTime>,
+    /// Before this instant.
+    pub to: Option<OffsetDateTime>,
+}
+
 /// Appends an event in the transaction of the change that it tells of.
 macro_rules! append_event {
     ($tx:expr, $event:expr) => {{
@@ -153,15 +167,42 @@ impl Store {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let filter =
+            EventFilter { subject: subject.unwrap_or_default().to_owned(), ..EventFilter::default() };
+        self.find_events(&filter, before, limit).await
+    }
+
+    /// The events of a filter, newest first, below `before`.
+    pub async fn find_events(
+        &self,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let (kind, is_family) = match filter.kind.strip_suffix('*') {
+            Some(family) => (family, 1_i64),
+            None => (filter.kind.as_str(), 0),
+        };
         let rows: Vec<EventRow> = on!(self.db, read, |pool| sqlx::query_as(
             "select seq, event_id, at, kind, subject, tenant, actor, detail
                from events
-              where seq < $1 and ($2 = '' or subject = $2)
+              where seq < $1
+                and ($2 = '' or subject = $2)
+                and ($3 = '' or kind = $3 or $4 = 1 and substr(kind, 1, length($3)) = $3)
+                and ($5 = '' or actor = $5 or actor = 'operator:' || $5 or actor = 'api_key:' || $5)
+                and ($6 = '' or tenant = $6)
+                and at >= $7 and at < $8
               order by seq desc
-              limit $3",
+              limit $9",
         )
         .bind(before.unwrap_or(i64::MAX))
-        .bind(subject.unwrap_or_default())
+        .bind(&filter.subject)
+        .bind(kind)
+        .bind(is_family)
+        .bind(&filter.actor)
+        .bind(&filter.tenant)
+        .bind(filter.from.map_or(i64::MIN, micros))
+        .bind(filter.to.map_or(i64::MAX, micros))
         .bind(limit)
         .fetch_all(pool)
         .await?);

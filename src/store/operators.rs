@@ -7,7 +7,7 @@ use super::{
     rows::{Reader, micros},
 };
 use crate::{
-    domain::{Actor, EventKind, OperatorId},
+    domain::{Actor, EventKind, OperatorId, Role},
     vault::Digest,
 };
 use std::fmt;
@@ -19,13 +19,15 @@ pub struct Operator {
     pub id: OperatorId,
     pub email: String,
     pub password_hash: String,
+    pub role: Role,
 }
 
 /// A hash of a password is worth a guess.
 impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, email, .. } = self;
-        f.debug_struct("Operator").field("id", id).field("email", email).finish_non_exhaustive()
+        let Self { id, email, role, .. } = self;
+        let mut shown = f.debug_struct("Operator");
+        shown.field("id", id).field("email", email).field("role", role).finish_non_exhaustive()
     }
 }
 
@@ -34,16 +36,38 @@ struct OperatorRow {
     operator_id: String,
     email: String,
     password_hash: String,
+    role: String,
 }
 
 impl TryFrom<OperatorRow> for Operator {
     type Error = StoreError;
 
     fn try_from(row: OperatorRow) -> Result<Self, StoreError> {
-        let id = Reader { table: "operators", row: &row.operator_id }.word(&row.operator_id)?;
-        Ok(Self { id, email: row.email, password_hash: row.password_hash })
+        let read = Reader { table: "operators", row: &row.operator_id };
+        let (id, role) = (read.word(&row.operator_id)?, read.word(&row.role)?);
+        Ok(Self { id, email: row.email, password_hash: row.password_hash, role })
     }
 }
+
+/// Adds an operator in a transaction; how many rows that made: none where the address is taken.
+macro_rules! insert_operator {
+    ($tx:expr, $operator:expr, $at:expr) => {
+        sqlx::query(
+            "insert into operators (operator_id, email, password_hash, role, created_at)
+             values ($1, $2, $3, $4, $5)
+             on conflict do nothing",
+        )
+        .bind($operator.id.to_string())
+        .bind(&$operator.email)
+        .bind(&$operator.password_hash)
+        .bind($operator.role.as_str())
+        .bind($crate::store::rows::micros($at))
+        .execute(&mut *$tx)
+        .await?
+        .rows_affected()
+    };
+}
+pub(super) use insert_operator;
 
 impl Store {
     pub async fn count_operators(&self) -> Result<i64, StoreError> {
@@ -61,18 +85,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let told = event(EventKind::OperatorAdded, at, &operator.email, None, actor);
         Ok(in_transaction!(self.db, |tx| {
-            let added = sqlx::query(
-                "insert into operators (operator_id, email, password_hash, created_at)
-                 values ($1, $2, $3, $4)
-                 on conflict do nothing",
-            )
-            .bind(operator.id.to_string())
-            .bind(&operator.email)
-            .bind(&operator.password_hash)
-            .bind(micros(at))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+            let added = insert_operator!(tx, operator, at);
             if added == 1 {
                 append_event!(tx, &told);
             }
@@ -80,7 +93,7 @@ impl Store {
         }))
     }
 
-    /// Replaces a password and ends every session; `false` if nobody has that address.
+    /// Replaces a password and ends every session of its owner; `false` if nobody has that address.
     pub async fn reset_password(
         &self,
         email: &str,
@@ -97,7 +110,15 @@ impl Store {
                 .await?
                 .rows_affected();
             if changed == 1 {
-                sqlx::query("delete from sessions").execute(&mut *tx).await?;
+                // A process of an older version did not say whose its sessions are.
+                sqlx::query(
+                    "delete from sessions
+                      where operator_id is null
+                         or operator_id = (select o.operator_id from operators o where o.email = $1)",
+                )
+                .bind(email)
+                .execute(&mut *tx)
+                .await?;
                 append_event!(tx, &told);
             }
             changed == 1
@@ -106,7 +127,7 @@ impl Store {
 
     pub async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>, StoreError> {
         let row: Option<OperatorRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select operator_id, email, password_hash from operators where email = $1"
+            "select operator_id, email, password_hash, role from operators where email = $1"
         )
         .bind(email)
         .fetch_optional(pool)
@@ -116,7 +137,7 @@ impl Store {
 
     pub async fn operator(&self, id: OperatorId) -> Result<Option<Operator>, StoreError> {
         let row: Option<OperatorRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select operator_id, email, password_hash from operators where operator_id = $1"
+            "select operator_id, email, password_hash, role from operators where operator_id = $1"
         )
         .bind(id.to_string())
         .fetch_optional(pool)
@@ -169,16 +190,7 @@ impl Store {
             let there: i64 = sqlx::query_scalar("select count(*) from operators").fetch_one(&mut *tx).await?;
             let first = spent == 1 && there == 0;
             if first {
-                sqlx::query(
-                    "insert into operators (operator_id, email, password_hash, created_at)
-                     values ($1, $2, $3, $4)",
-                )
-                .bind(operator.id.to_string())
-                .bind(&operator.email)
-                .bind(&operator.password_hash)
-                .bind(micros(at))
-                .execute(&mut *tx)
-                .await?;
+                insert_operator!(tx, operator, at);
                 sqlx::query("delete from setup_links").execute(&mut *tx).await?;
                 append_event!(tx, &told);
             }
@@ -197,6 +209,7 @@ mod tests {
             id: OperatorId::fresh(),
             email: "o@example.com".into(),
             password_hash: "canary".into(),
+            role: Role::Viewer,
         };
         let shown = format!("{operator:?}");
         assert!(shown.contains("o@example.com") && !shown.contains("canary"), "{shown}");

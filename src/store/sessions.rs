@@ -1,26 +1,51 @@
 //! Operators' sessions, kept under the hash of their id: a stolen database holds no usable cookie.
 
-use super::{Store, StoreError, db::on, rows::micros};
+use super::{
+    Store, StoreError,
+    db::{in_transaction, on},
+    events::{append_event, event},
+    rows::{Reader, micros},
+};
+use crate::domain::{Actor, EventKind, OperatorId};
 use time::{Duration, OffsetDateTime};
 
 /// How long the journal of renewals and the counts of hand-outs look back.
 const JOURNAL_KEPT: Duration = Duration::days(90);
 const USAGE_KEPT: Duration = Duration::days(400);
 
+/// Which sessions of an operator end.
+#[derive(Clone, Copy, Debug)]
+pub enum EndSessions<'a> {
+    One(&'a [u8]),
+    AllBut(&'a [u8]),
+}
+
+/// A session as it is kept. What `data` means is the affair of who keeps it.
+#[derive(Clone, Debug)]
+pub struct StoredSession {
+    pub id_hash: Vec<u8>,
+    pub data: String,
+    pub expires_at: OffsetDateTime,
+}
+
 impl Store {
-    /// `false`: a session with that id is there already.
+    /// `false`: a session with that id is there already. Whose it is says `owner`; it ends with them.
     pub async fn create_session(
         &self,
         id_hash: &[u8],
+        owner: Option<OperatorId>,
         data: &str,
         expires_at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         Ok(on!(self.db, write, |pool| sqlx::query(
-            "insert into sessions (id_hash, data, expires_at) values ($1, $2, $3) on conflict do nothing"
+            "insert into sessions (id_hash, data, expires_at, operator_id)
+             values ($1, $2, $3, (select o.operator_id from operators o where o.operator_id = $4))
+             on conflict do nothing"
         )
         .bind(id_hash)
         .bind(data)
         .bind(micros(expires_at))
+        .bind(owner.map(|id| id.to_string()))
         .execute(pool)
         .await?
         .rows_affected())
@@ -31,15 +56,20 @@ impl Store {
     pub async fn save_session(
         &self,
         id_hash: &[u8],
+        owner: Option<OperatorId>,
         data: &str,
         expires_at: OffsetDateTime,
     ) -> Result<(), StoreError> {
         on!(self.db, write, |pool| sqlx::query(
-            "update sessions set data = $2, expires_at = $3 where id_hash = $1"
+            "update sessions
+                set data = $2, expires_at = $3,
+                    operator_id = (select o.operator_id from operators o where o.operator_id = $4)
+              where id_hash = $1"
         )
         .bind(id_hash)
         .bind(data)
         .bind(micros(expires_at))
+        .bind(owner.map(|id| id.to_string()))
         .execute(pool)
         .await?
         .rows_affected());
@@ -70,13 +100,77 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what has ended: sessions, authorizations an hour after their time, what nobody completed in a
-    /// connect session, closed renewals and connect sessions after 90 days, hand-outs after 400, and breakers
-    /// that no connection could close any more.
+    /// The sessions of one operator that have not ended.
+    pub async fn list_sessions(
+        &self,
+        owner: OperatorId,
+        now: OffsetDateTime,
+    ) -> Result<Vec<StoredSession>, StoreError> {
+        let rows: Vec<(Vec<u8>, String, i64)> = on!(self.db, read, |pool| sqlx::query_as(
+            "select id_hash, data, expires_at
+               from sessions
+              where operator_id = $1 and expires_at > $2
+              order by expires_at desc"
+        )
+        .bind(owner.to_string())
+        .bind(micros(now))
+        .fetch_all(pool)
+        .await?);
+        let stored = |(id_hash, data, expires_at): (Vec<u8>, String, i64)| {
+            let read = Reader { table: "sessions", row: "of an operator" };
+            Ok(StoredSession { id_hash, data, expires_at: read.instant(expires_at)? })
+        };
+        rows.into_iter().map(stored).collect()
+    }
+
+    /// Ends sessions of an operator: the one of this id, or all but the one that is kept. How many ended.
+    pub async fn end_sessions(
+        &self,
+        owner: OperatorId,
+        which: EndSessions<'_>,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<u64, StoreError> {
+        let (id_hash, one) = match which {
+            EndSessions::One(id_hash) => (id_hash, 1_i64),
+            EndSessions::AllBut(id_hash) => (id_hash, 0),
+        };
+        Ok(in_transaction!(self.db, |tx| {
+            let email: Option<String> =
+                sqlx::query_scalar("select email from operators where operator_id = $1")
+                    .bind(owner.to_string())
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let ended = sqlx::query(
+                "delete from sessions
+                  where operator_id = $1 and ($3 = 1 and id_hash = $2 or $3 = 0 and id_hash <> $2)",
+            )
+            .bind(owner.to_string())
+            .bind(id_hash)
+            .bind(one)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if let Some(email) = email.filter(|_| ended > 0) {
+                let mut told = event(EventKind::SessionsEnded, at, email, None, actor);
+                told.detail = Some(format!("{ended} ended"));
+                append_event!(tx, &told);
+            }
+            ended
+        }))
+    }
+
+    /// Forgets what has ended: sessions, invitations a week after their time, authorizations an hour after theirs,
+    /// what nobody completed in a connect session, closed renewals and connect sessions after 90 days, hand-outs
+    /// after 400, and breakers that no connection could close any more.
     pub async fn sweep(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         on!(self.db, write, |pool| {
             sqlx::query("delete from sessions where expires_at <= $1")
                 .bind(micros(now))
+                .execute(pool)
+                .await?;
+            sqlx::query("delete from invitations where expires_at <= $1")
+                .bind(micros(now - Duration::WEEK))
                 .execute(pool)
                 .await?;
             sqlx::query("delete from authorizations where expires_at <= $1")

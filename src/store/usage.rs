@@ -54,6 +54,17 @@ impl TryFrom<KeyUsageRow> for KeyUsage {
     }
 }
 
+/// What an API key did with one connection.
+#[derive(Clone, Debug)]
+pub struct KeyUse {
+    pub connection: ConnectionId,
+    /// The name of the connection.
+    pub name: String,
+    pub hand_outs: i64,
+    /// The day of the last hand-out, at its beginning in UTC.
+    pub last_day: OffsetDateTime,
+}
+
 const ADD: &str = "insert into usage (connection_id, api_key_id, day, hand_outs) values ($1, $2, $3, $4)
      on conflict (connection_id, api_key_id, day)
      do update set hand_outs = usage.hand_outs + excluded.hand_outs";
@@ -94,6 +105,35 @@ impl Store {
             }
         });
         Ok(())
+    }
+
+    /// The connections of which a key got the token since then, the latest first, `limit` of them.
+    pub async fn used_by_api_key(
+        &self,
+        api_key_id: &str,
+        since: OffsetDateTime,
+        limit: i64,
+    ) -> Result<Vec<KeyUse>, StoreError> {
+        let rows: Vec<(String, String, i64, i64)> = on!(self.db, read, |pool| sqlx::query_as(
+            "select u.connection_id, c.name, cast(sum(u.hand_outs) as bigint), max(u.day)
+               from usage u
+               join connections c on c.connection_id = u.connection_id
+              where u.api_key_id = $1 and u.day >= $2
+              group by u.connection_id, c.name
+              order by max(u.day) desc, c.name
+              limit $3",
+        )
+        .bind(api_key_id)
+        .bind(since.unix_timestamp() / 86_400)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?);
+        let read = |(connection, name, hand_outs, day): (String, String, i64, i64)| {
+            let reader = Reader { table: "usage", row: &connection };
+            let last_day = reader.instant(day * 86_400_000_000)?;
+            Ok(KeyUse { connection: reader.word(&connection)?, name, hand_outs, last_day })
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Hand-outs of one connection so far by API key, the one that asked last first.

@@ -20,6 +20,8 @@ words! {
         Active = "active",
         /// The last attempt failed.
         Failing = "failing",
+        /// A person paused it: its notices wait.
+        Paused = "paused",
         /// It is sent nothing any more.
         Disabled = "disabled",
     }
@@ -50,6 +52,7 @@ pub struct WebhookEndpoint {
     pub retry_at: Option<OffsetDateTime>,
     pub disabled_at: Option<OffsetDateTime>,
     pub disabled_reason: Option<String>,
+    pub paused_at: Option<OffsetDateTime>,
     pub pending: i64,
     pub dead: i64,
     pub last_delivered_at: Option<OffsetDateTime>,
@@ -58,10 +61,11 @@ pub struct WebhookEndpoint {
 
 impl WebhookEndpoint {
     pub fn status(&self) -> EndpointStatus {
-        match (self.disabled_at, self.failures) {
-            (Some(_), _) => EndpointStatus::Disabled,
-            (None, 0) => EndpointStatus::Active,
-            (None, _) => EndpointStatus::Failing,
+        match (self.disabled_at, self.paused_at, self.failures) {
+            (Some(_), _, _) => EndpointStatus::Disabled,
+            (None, Some(_), _) => EndpointStatus::Paused,
+            (None, None, 0) => EndpointStatus::Active,
+            (None, None, _) => EndpointStatus::Failing,
         }
     }
 }
@@ -71,7 +75,7 @@ macro_rules! select_endpoints {
     ($rest:literal) => {
         concat!(
             "select e.endpoint_id, e.url, e.description, e.events, e.tenant, e.failures, e.retry_at,
-                    e.disabled_at, e.disabled_reason, e.created_at,
+                    e.disabled_at, e.disabled_reason, e.paused_at, e.created_at,
                     (select count(*) from deliveries d
                       where d.channel = e.endpoint_id and d.delivered_at is null and d.dead_at is null) as pending,
                     (select count(*) from deliveries d
@@ -96,6 +100,7 @@ struct EndpointRow {
     retry_at: Option<i64>,
     disabled_at: Option<i64>,
     disabled_reason: Option<String>,
+    paused_at: Option<i64>,
     pending: i64,
     dead: i64,
     last_delivered_at: Option<i64>,
@@ -115,6 +120,7 @@ impl EndpointRow {
             retry_at: read.instant_if_any(self.retry_at)?,
             disabled_at: read.instant_if_any(self.disabled_at)?,
             disabled_reason: self.disabled_reason.clone(),
+            paused_at: read.instant_if_any(self.paused_at)?,
             pending: self.pending,
             dead: self.dead,
             last_delivered_at: read.instant_if_any(self.last_delivered_at)?,

@@ -42,6 +42,23 @@ pub struct Binding<'a> {
     pub generation: i64,
 }
 
+/// Names a key; made from it, and one way only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId([u8; 4]);
+
+impl KeyId {
+    /// The id in the head of a sealed value, cut out of it.
+    pub fn from_head(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// All keys, of which one is active.
 pub struct Keyring {
     active: [u8; 4],
@@ -103,6 +120,12 @@ impl Keyring {
     pub fn open_secret(&self, sealed: &[u8], binding: Binding<'_>) -> Result<Secret, VaultError> {
         let plain = self.open(sealed, binding)?;
         std::str::from_utf8(&plain).map(Secret::new).map_err(|_| VaultError::Open)
+    }
+
+    /// The id of the active key, and those of the retired ones. An id tells nothing of its key.
+    pub fn ids(&self) -> (KeyId, Vec<KeyId>) {
+        let retired = self.keys.keys().filter(|id| **id != self.active);
+        (KeyId(self.active), retired.copied().map(KeyId).collect())
     }
 
     /// Whether this was sealed under the active key.

@@ -8,6 +8,6 @@ mod password;
 mod ticket;
 
 pub use api_key::{ApiKeyParts, ApiKeySecret, parse_api_key};
-pub use keyring::{Binding, Keyring, VaultError, generate_key};
+pub use keyring::{Binding, KeyId, Keyring, VaultError, generate_key};
 pub use password::{hash_password, verify_password};
 pub use ticket::{Digest, Ticket, digest};

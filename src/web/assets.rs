@@ -21,7 +21,7 @@ struct Asset {
     body: &'static [u8],
 }
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 6] = [
     Asset { name: "app.css", mime: "text/css; charset=utf-8", body: include_bytes!("../../static/app.css") },
     Asset {
         name: "app.js",
@@ -37,6 +37,11 @@ const ASSETS: [Asset; 5] = [
         name: "connect.js",
         mime: "text/javascript; charset=utf-8",
         body: include_bytes!("../../static/connect.js"),
+    },
+    Asset {
+        name: "settings.js",
+        mime: "text/javascript; charset=utf-8",
+        body: include_bytes!("../../static/settings.js"),
     },
     Asset { name: "icon.svg", mime: "image/svg+xml", body: include_bytes!("../../static/icon.svg") },
 ];

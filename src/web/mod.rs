@@ -16,10 +16,11 @@ mod read_on;
 mod refusals;
 mod session;
 mod state;
+mod visitor;
 
 pub use api::document;
 pub use follow::{Followers, MOST as MOST_FOLLOWERS};
-pub use state::{AppState, Parts};
+pub use state::{AppState, KeySource, Parts, Trust};
 
 use crate::telemetry::Metrics;
 use axum::{

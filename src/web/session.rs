@@ -3,7 +3,11 @@
 //! A new id at sign-in, the row gone at sign-out. A session ends twelve hours after it was last used and
 //! a week after it began. `SameSite=Lax`, not `Strict`: the browser must bring it back from GitLab.
 
-use super::{pages::problem::Failure, state::AppState};
+mod own;
+
+pub use own::{OwnSession, own_sessions};
+
+use super::{pages::problem::Failure, state::AppState, visitor::Visitor};
 use crate::{
     domain::{Actor, Clock, OperatorId},
     store::{Operator, Store, StoreError},
@@ -12,7 +16,7 @@ use crate::{
 use async_trait::async_trait;
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
-    http::{Method, request::Parts},
+    http::{HeaderMap, Method, header::COOKIE, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use sha2::{Digest as _, Sha256};
@@ -34,15 +38,29 @@ const OPERATOR: &str = "operator";
 const BEGAN: &str = "began";
 const SEEN: &str = "seen";
 const NOTICE: &str = "notice";
+/// What the browser said it is, and where it was.
+const AGENT: &str = "agent";
+const ADDRESS: &str = "address";
 
 /// The layer that reads and sets the session cookie.
 pub fn layer(state: &AppState) -> SessionManagerLayer<StoredSessions> {
     SessionManagerLayer::new(StoredSessions::of(state))
-        .with_name(if state.is_https { "__Host-mooring" } else { "mooring" })
+        .with_name(cookie_name(state.is_https))
         .with_secure(state.is_https)
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnInactivity(IDLE))
+}
+
+fn cookie_name(is_https: bool) -> &'static str {
+    if is_https { "__Host-mooring" } else { "mooring" }
+}
+
+/// Whether the browser brings a session, be it over or not.
+pub fn brings_one(headers: &HeaderMap, is_https: bool) -> bool {
+    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    let mut names = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    names.any(|(name, _)| name.trim() == cookie_name(is_https))
 }
 
 /// Sessions in the database.
@@ -62,7 +80,8 @@ impl std::fmt::Debug for StoredSessions {
 impl SessionStore for StoredSessions {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
         for _ in 0..3 {
-            let made = self.store.create_session(&key(&record.id), &encode(record)?, self.ends()).await;
+            let (id, data) = (key(&record.id), encode(record)?);
+            let made = self.store.create_session(&id, owner(record), &data, self.ends()).await;
             if made.map_err(broken)? {
                 return Ok(());
             }
@@ -72,8 +91,8 @@ impl SessionStore for StoredSessions {
     }
 
     async fn save(&self, record: &Record) -> StoreResult<()> {
-        let saved = self.store.save_session(&key(&record.id), &encode(record)?, self.ends()).await;
-        saved.map_err(broken)
+        let (id, data) = (key(&record.id), encode(record)?);
+        self.store.save_session(&id, owner(record), &data, self.ends()).await.map_err(broken)
     }
 
     async fn load(&self, id: &Id) -> StoreResult<Option<Record>> {
@@ -107,6 +126,10 @@ fn key(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_le_bytes()).to_vec()
 }
 
+fn owner(record: &Record) -> Option<OperatorId> {
+    record.data.get(OPERATOR).and_then(|id| serde_json::from_value(id.clone()).ok())
+}
+
 fn encode(record: &Record) -> StoreResult<String> {
     serde_json::to_string(&record.data).map_err(|e| Error::Encode(e.to_string()))
 }
@@ -116,13 +139,32 @@ fn broken(error: StoreError) -> Error {
     Error::Backend(error.to_string())
 }
 
-/// Begins a session of its own for this operator: an id planted before is worth nothing.
-pub async fn sign_in(session: &Session, operator: &Operator, now: OffsetDateTime) -> Result<(), Failure> {
+/// Somebody came in: begins a session of its own for them.
+pub async fn sign_in(
+    state: &AppState,
+    session: &Session,
+    operator: &Operator,
+    visitor: &Visitor,
+) -> Result<(), Failure> {
+    let now = state.clock.now();
+    begin(session, operator, visitor, now).await?;
+    Ok(state.store.note_sign_in(operator.id, now).await?)
+}
+
+/// A session under a new id: one that was planted before is worth nothing.
+pub async fn begin(
+    session: &Session,
+    operator: &Operator,
+    visitor: &Visitor,
+    now: OffsetDateTime,
+) -> Result<(), Failure> {
     session.clear().await;
     session.cycle_id().await?;
     session.insert(OPERATOR, operator.id).await?;
     session.insert(BEGAN, now.unix_timestamp()).await?;
     session.insert(SEEN, now.unix_timestamp()).await?;
+    session.insert(AGENT, visitor.agent()).await?;
+    session.insert(ADDRESS, visitor.certain_address()).await?;
     Ok(())
 }
 
@@ -148,6 +190,8 @@ pub struct SignedIn {
     pub operator: Operator,
     /// Stays the same until sign-out: an authorization is finished by the session that began it.
     pub session_digest: Digest,
+    /// Under what the session is kept.
+    pub session_key: Vec<u8>,
 }
 
 impl SignedIn {
@@ -178,7 +222,7 @@ async fn find(parts: &Parts, state: &AppState) -> Result<Option<SignedIn>, Failu
     let Some(operator) = operator(session, state).await? else { return Ok(None) };
     note_use(session, parts, state.clock.now()).await?;
     let Some(id) = session.id() else { return Ok(None) };
-    Ok(Some(SignedIn { operator, session_digest: digest(&id.to_string()) }))
+    Ok(Some(SignedIn { operator, session_digest: digest(&id.to_string()), session_key: key(&id) }))
 }
 
 /// Whose session this is, if it goes on.

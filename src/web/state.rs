@@ -7,7 +7,7 @@ use crate::{
     domain::{Clock, Connection, Standing, UseCases},
     handout::{Handout, Memory},
     health::Health,
-    notify::WebhookEndpoints,
+    notify::{Mailer, WebhookEndpoints},
     providers::{Instances, Provider},
     proxy::Proxy,
     reach::Reach,
@@ -21,6 +21,24 @@ use tokio_util::sync::CancellationToken;
 /// Clones share everything.
 #[derive(Clone)]
 pub struct AppState(Arc<Parts>);
+
+/// Where the encryption key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// `MOORING_ENCRYPTION_KEY`, or the file that `MOORING_ENCRYPTION_KEY_FILE` names.
+    Setting,
+    /// The file that was generated into the data directory.
+    Generated(String),
+}
+
+/// Which CA files are set.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// `MOORING_CA_FILE`.
+    pub common: bool,
+    /// The ids of integrations with a file of their own.
+    pub own: Vec<String>,
+}
 
 pub struct Parts {
     /// The public URL, without a trailing slash. Every address that leaves is built from it alone.
@@ -43,6 +61,12 @@ pub struct Parts {
     pub webhook_endpoints: WebhookEndpoints,
     /// The pages that are open and follow what changes.
     pub followers: Followers,
+    /// Where mail goes, if it does.
+    pub mailer: Option<Mailer>,
+    /// Where the encryption key comes from, for people: never the key.
+    pub key_source: KeySource,
+    /// The integrations that trust a CA of their own, and whether all trust one beside the system's.
+    pub trust: Trust,
     /// When warnings start before the end of what nobody renews.
     pub warn_before: Duration,
     /// Cancelled when requests should go elsewhere. They are answered until the stop.

@@ -147,6 +147,38 @@ async fn sent_through(app: &TestApp, program: &Http, outputs: &mut Outputs) {
     }
 }
 
+/// What the pages show once: the link of an invitation, which is used, and the secrets of an endpoint.
+async fn made_on_the_pages(to: &Receiver, site: &Http, outputs: &mut Outputs) -> Vec<String> {
+    let shown = |page: &Reply| {
+        let code =
+            page.text.split("id=\"made\"").nth(1).expect("it is shown").split("<code>").nth(1).unwrap();
+        code.split('<').next().unwrap().to_owned()
+    };
+    let invite = [("email", "bob@example.com"), ("role", "viewer")];
+    let link = shown(&site.post_form("/settings/people/invite", &invite).await.expect(201));
+    let token = link.split("token=").nth(1).unwrap().to_owned();
+    let his = site.stranger();
+    his.get(&format!("/invite?token={token}")).await.expect(200);
+    let password = "canary-password-of-bob-0123456789";
+    let accept = [("token", token.as_str()), ("password", password)];
+    outputs.page("invitation accepted", &his.post_form("/invite", &accept).await.expect(303));
+    outputs.page("invitation again", &his.post_form("/invite", &accept).await.expect(410));
+    outputs.page("people of a viewer", &his.get("/settings/people").await.expect(200));
+    let endpoint = [("url", to.url.as_str()), ("events", "operator.*")];
+    let made = site.post_form("/settings/webhooks", &endpoint).await.expect(201);
+    let path = made.text.split("/test\"").next().unwrap().rsplit('"').next().unwrap().to_owned();
+    outputs.page("tested", &site.post_form(&format!("{path}/test"), &[]).await.expect(200));
+    let overlap = [("overlap_hours", "24")];
+    let rotated = site.post_form(&format!("{path}/rotate-secret"), &overlap).await.expect(201);
+    outputs.page("endpoint", &site.get(&path).await.expect(200));
+    outputs.page("exported", &site.post_form("/audit/export", &[]).await.expect(200));
+    outputs.page("mail tested", &site.post_form("/settings/mail/test", &[]).await);
+    outputs.page("integration checked", &site.post_form("/settings/integrations/gitlab/check", &[]).await);
+    let mut secrets = vec![token, password.to_owned(), shown(&made), shown(&rotated)];
+    secrets.extend(his.secrets_in_cookies());
+    secrets
+}
+
 /// Goes through a whole story and keeps what came out and what was secret.
 async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs) -> Vec<String> {
     let mut secrets = vec![PASSWORD.to_owned(), app.world.application.client_secret.clone()];
@@ -224,6 +256,8 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
         "/audit".into(),
         "/nothing".to_owned(),
     ];
+    let sections = ["account", "people", "api-keys", "webhooks", "mail", "integrations", "encryption"];
+    pages.extend(sections.map(|section| format!("/settings/{section}")));
     for connection in list.json()["items"].as_array().unwrap() {
         let id = connection["id"].as_str().unwrap();
         let parts = "/rotate /disconnect /edit /reach /reach?kind=groups /history /usage /use";
@@ -274,6 +308,7 @@ async fn no_secret_gets_out_anywhere() {
     let mut secrets = vec![MAIL_PASSWORD.to_owned()];
     secrets.extend(told_by_webhook(&receiver, &program).await);
     secrets.extend(story(&app, &site, &program, &mut outputs).await);
+    secrets.extend(made_on_the_pages(&receiver, &site, &mut outputs).await);
     outputs.add("mail", mail_server.mail().await.to_string().as_bytes());
     for notice in receiver.wait_for(10).await {
         outputs.add("webhooks", format!("{:?} {}", notice.headers, notice.body).as_bytes());

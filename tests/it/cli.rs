@@ -498,6 +498,29 @@ async fn a_user_is_added_with_a_password_from_standard_input() {
 }
 
 #[tokio::test]
+async fn people_are_listed_changed_and_removed_but_the_last_administrator_stays() {
+    let folder = folder();
+    let user = async |arguments: &[&str], input: &str| {
+        run_with_input(folder.path(), &[&["user"], arguments].concat(), &[], input).await
+    };
+    let password = format!("{PASSWORD}\n");
+    user(&["add", "ada@example.com"], &password).await.expect(0);
+    user(&["create", "eve@example.com", "--role", "viewer"], &password).await.expect(0);
+    let wrong = user(&["add", "bob@example.com", "--role", "owner"], &password).await.expect(2);
+    assert!(wrong.err.contains("administrator, viewer"), "{}", wrong.err);
+    let listed = user(&["list"], "").await.expect(0);
+    assert_eq!(listed.out, "ada@example.com\tadministrator\tnever\neve@example.com\tviewer\tnever\n");
+    for refused in [&["set-role", "ada@example.com", "viewer"][..], &["remove", "ada@example.com"]] {
+        let refused = user(refused, "").await.expect(2);
+        assert!(refused.err.contains("last administrator"), "{}", refused.err);
+    }
+    user(&["set-role", "eve@example.com", "administrator"], "").await.expect(0);
+    user(&["remove", "ada@example.com"], "").await.expect(0);
+    user(&["remove", "ada@example.com"], "").await.expect(2);
+    assert_eq!(user(&["list"], "").await.expect(0).out, "eve@example.com\tadministrator\tnever\n");
+}
+
+#[tokio::test]
 async fn a_token_is_printed_alone_or_where_to_mend_it() {
     let (folder, sim) = (folder(), Sim::start(Options::default()).await);
     let token = sim.mint_personal(sim.add_user("alice"), &["api"], None).token;

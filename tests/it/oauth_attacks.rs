@@ -13,7 +13,7 @@ use gitlab_sim::{Endpoint, Fault, Gate, Options, Sim};
 use http::Method;
 use mooring::{
     connect::{Begin, Purpose},
-    domain::{Actor, OperatorId, Secret},
+    domain::{Actor, OperatorId, Role, Secret},
     store::Operator,
     vault::hash_password,
 };
@@ -442,7 +442,12 @@ on_both!(swapped_codes_are_worth_nothing, async |on: On| {
     app.sim().sign_in_as(bob);
 
     let hash = hash_password("another long password".into()).await;
-    let operator = Operator { id: OperatorId::fresh(), email: "bob@example.com".into(), password_hash: hash };
+    let operator = Operator {
+        id: OperatorId::fresh(),
+        email: "bob@example.com".into(),
+        password_hash: hash,
+        role: Role::Administrator,
+    };
     app.app().state.store.add_operator(&operator, app.clock.now(), &Actor::CommandLine).await.unwrap();
     let other = app.http.stranger();
     let form = [("email", "bob@example.com"), ("password", "another long password")];

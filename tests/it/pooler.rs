@@ -8,7 +8,7 @@ use crate::support::{
 use futures_util::future::{join_all, try_join_all};
 use gitlab_sim::Options;
 use mooring::{
-    domain::{Actor, Event, EventId, EventKind, OperatorId},
+    domain::{Actor, Event, EventId, EventKind, OperatorId, Role},
     store::{Location, Operator, Store},
     vault::{Keyring, generate_key},
 };
@@ -25,7 +25,7 @@ const NOW: OffsetDateTime = datetime!(2027-01-31 12:00 UTC);
 
 fn operator(nth: usize, round: usize) -> Operator {
     let email = format!("{nth}-{round}@example.com");
-    Operator { id: OperatorId::fresh(), email, password_hash: "hash".into() }
+    Operator { id: OperatorId::fresh(), email, password_hash: "hash".into(), role: Role::Administrator }
 }
 
 fn event(nth: usize) -> Event {

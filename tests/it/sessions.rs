@@ -379,6 +379,14 @@ fn changes(id: &str, key: &str) -> Vec<String> {
         "/setup",
         "/settings/api-keys",
         "/settings/password",
+        "/settings/people/invite",
+        "/settings/people/withdraw",
+        "/settings/sessions/end-others",
+        "/settings/webhooks",
+        "/settings/mail/test",
+        "/settings/integrations/gitlab/check",
+        "/invite",
+        "/audit/export",
         "/logout",
     ];
     paths.extend(fixed.map(str::to_owned));
@@ -485,17 +493,19 @@ on_both!(every_button_that_leads_on_answers_303, async |on: On| {
     let program = app.program(&["admin"]).await;
     let keys = program.get("/api/v1/api-keys").await.expect(200).json();
     let key = keys["items"][0]["id"].as_str().unwrap();
-    assert_eq!(press(&format!("/settings/api-keys/{key}/revoke"), &[]).await, "/settings");
+    assert_eq!(press(&format!("/settings/api-keys/{key}/revoke"), &[]).await, "/settings/api-keys");
     program.get("/api/v1/connections").await.expect(401);
     let passwords = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
-    assert_eq!(press("/settings/password", &passwords).await, "/settings");
+    assert_eq!(press("/settings/password", &passwords).await, "/settings/account");
     assert_eq!(press("/logout", &[]).await, "/login");
     assert_eq!(
         press("/login", &[("email", EMAIL), ("password", NEW_PASSWORD), ("next", "/audit")]).await,
         "/audit"
     );
     app.http.post_form("/logout", &[]).await.expect(303);
-    for path in changes(&id, "none").iter().filter(|p| !matches!(p.as_str(), "/login" | "/setup" | "/logout"))
+    for path in changes(&id, "none")
+        .iter()
+        .filter(|p| !matches!(p.as_str(), "/login" | "/setup" | "/invite" | "/logout"))
     {
         assert_eq!(press(path, &[("name", "x")]).await, "/login", "{path} without a session");
     }
@@ -696,6 +706,8 @@ async fn all_pages(app: &TestApp) -> Vec<(String, String)> {
     ]
     .map(str::to_owned)
     .into();
+    let sections = ["account", "people", "api-keys", "webhooks", "mail", "integrations", "encryption"];
+    paths.extend(sections.map(|section| format!("/settings/{section}")));
     for connection in list["items"].as_array().unwrap() {
         let id = connection["id"].as_str().unwrap();
         let parts = ["", "/live", "/rotate", "/disconnect", "/edit", "/reach", "/history", "/usage", "/use"];
@@ -744,7 +756,7 @@ on_both!(no_page_holds_a_token, async |on: On| {
     let program = app.program(&["tokens:read"]).await;
     let held = program.get("/api/v1/connections/by%20oauth/token").await.expect(200).json();
     seen.extend(all_pages(&app).await);
-    assert!(seen.len() >= 17);
+    assert!(seen.len() >= 24);
 
     let mut secrets = vec![pasted, narrow, app.world.application.client_secret.clone(), PASSWORD.to_owned()];
     secrets.push(held["access_token"].as_str().unwrap().to_owned());

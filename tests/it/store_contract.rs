@@ -12,6 +12,8 @@ mod opening;
 mod people;
 mod renewals;
 mod revocations;
+mod roles;
+mod settings;
 mod standings;
 
 use crate::support::{app::On, postgres};

@@ -5,6 +5,7 @@
 
 mod account;
 mod call;
+mod greet;
 mod groups;
 mod home;
 mod inspect;
@@ -84,6 +85,14 @@ impl ProviderApi for GitLab {
 
     async fn probe(&self, instance: &Instance, token: &Secret) -> Result<(), InspectError> {
         inspect::probe(&Call { instance, token }).await
+    }
+
+    async fn greet(
+        &self,
+        instance: &Instance,
+        token: Option<&Secret>,
+    ) -> Result<Option<String>, InspectError> {
+        greet::greet(instance, token).await
     }
 
     async fn reaches(

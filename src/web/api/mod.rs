@@ -13,6 +13,8 @@ mod view;
 mod webhook_endpoints;
 mod webhook_view;
 
+pub(super) use view::EventView;
+
 use super::{
     error::{Details, Problem},
     extract::Query,

@@ -164,7 +164,7 @@ impl From<ApiKey> for ApiKeyView {
 /// One entry of the audit log.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Event)]
-pub(super) struct EventView {
+pub(in crate::web) struct EventView {
     id: String,
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,

@@ -1,19 +1,20 @@
-//! The event log, newest first.
+//! The event log, newest first, narrowed to what somebody looks for.
 
-use super::{Frame, moment::Moment, ok, problem::Failure};
+use super::{Frame, Page, moment::Moment, ok, problem::Failure, words};
 use crate::{
     domain::{ConnectionId, EventKind},
-    store::LoggedEvent,
+    store::{EventFilter, LoggedEvent},
     web::{session::SignedIn, state::AppState},
 };
 use askama::Template;
 use axum::{
     extract::{Query, State},
-    response::Response,
+    http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime, Time, macros::format_description};
 
 const PER_PAGE: usize = 50;
 
@@ -21,7 +22,21 @@ const PER_PAGE: usize = 50;
 #[serde(default)]
 pub(super) struct Asked {
     before: Option<i64>,
-    subject: Option<String>,
+    #[serde(flatten)]
+    narrowed: Narrowed,
+}
+
+/// What the log is narrowed to, as it was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Narrowed {
+    pub(super) subject: String,
+    pub(super) kind: String,
+    pub(super) actor: String,
+    pub(super) tenant: String,
+    /// The first and the last day, in UTC.
+    pub(super) from: String,
+    pub(super) to: String,
 }
 
 #[derive(Template)]
@@ -29,10 +44,15 @@ pub(super) struct Asked {
 struct AuditPage {
     frame: Frame,
     rows: Vec<Row>,
-    /// What the log is narrowed to.
+    narrowed: Narrowed,
+    /// The name of the connection that it is narrowed to, or else the subject.
     about: Option<String>,
+    kinds: Vec<(String, &'static str)>,
+    is_narrowed: bool,
     is_first: bool,
+    newest: String,
     older: Option<String>,
+    error: Option<&'static str>,
 }
 
 struct Row {
@@ -51,19 +71,28 @@ pub(super) async fn show(
     who: SignedIn,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
-    let subject = asked.subject.as_deref().filter(|s| !s.is_empty());
+    let Asked { before, narrowed } = asked;
+    let frame = Frame::of(Some(&who), "audit");
+    let filter = match narrowed.filter() {
+        Ok(filter) => filter,
+        Err(error) => {
+            let page = AuditPage { error: Some(error), ..AuditPage::of(frame, narrowed) };
+            return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+        }
+    };
     let limit = i64::try_from(PER_PAGE + 1).expect("small");
-    let mut found = state.store.list_events(subject, asked.before, limit).await?;
+    let mut found = state.store.find_events(&filter, before, limit).await?;
     let has_more = found.len() > PER_PAGE;
     found.truncate(PER_PAGE);
-    let older = found.last().filter(|_| has_more).map(|last| address(last.seq, subject));
     let names = names(&state, &found).await?;
     let now = state.clock.now();
-    let about = subject
-        .map(|s| s.parse().ok().and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| s.to_owned()));
-    let rows = found.into_iter().map(|logged| Row::of(logged, &names, now)).collect();
-    let frame = Frame::of(Some(&who), "audit");
-    Ok(ok(AuditPage { frame, rows, about, is_first: asked.before.is_none(), older }))
+    Ok(ok(AuditPage {
+        older: found.last().filter(|_| has_more).map(|last| narrowed.address(Some(last.seq))),
+        about: narrowed.about(&names),
+        rows: found.into_iter().map(|logged| Row::of(logged, &names, now)).collect(),
+        is_first: before.is_none(),
+        ..AuditPage::of(frame, narrowed)
+    }))
 }
 
 /// The names of the connections on this page that are still there.
@@ -78,11 +107,84 @@ async fn names(state: &AppState, found: &[LoggedEvent]) -> Result<BTreeMap<Conne
     Ok(names)
 }
 
-fn address(before: i64, subject: Option<&str>) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("before", &before.to_string());
-    query.extend_pairs(subject.map(|s| ("subject", s)));
-    format!("/audit?{}", query.finish())
+impl Narrowed {
+    /// What the store looks for.
+    pub(super) fn filter(&self) -> Result<EventFilter, &'static str> {
+        let text = |text: &str| text.trim().to_owned();
+        let day = |text: &str| match text.trim() {
+            "" => Ok(None),
+            text => Date::parse(text, format_description!("[year]-[month]-[day]"))
+                .map(Some)
+                .map_err(|_| "Write a day as in 2027-01-31."),
+        };
+        let begin = |day: Date| day.with_time(Time::MIDNIGHT).assume_utc();
+        Ok(EventFilter {
+            subject: text(&self.subject),
+            kind: text(&self.kind),
+            actor: text(&self.actor),
+            tenant: text(&self.tenant),
+            from: day(&self.from)?.map(begin),
+            to: day(&self.to)?.map(|day| begin(day.next_day().unwrap_or(day))),
+        })
+    }
+
+    /// The fields that say something, with their names.
+    pub(super) fn given(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("kind", &self.kind),
+            ("subject", &self.subject),
+            ("actor", &self.actor),
+            ("tenant", &self.tenant),
+            ("from", &self.from),
+            ("to", &self.to),
+        ];
+        all.into_iter().map(|(name, text)| (name, text.trim())).filter(|(_, text)| !text.is_empty()).collect()
+    }
+
+    fn address(&self, before: Option<i64>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(before.map(|seq| ("before", seq.to_string())));
+        query.extend_pairs(self.given());
+        let query = query.finish();
+        if query.is_empty() { "/audit".to_owned() } else { format!("/audit?{query}") }
+    }
+
+    fn about(&self, names: &BTreeMap<ConnectionId, String>) -> Option<String> {
+        let subject = Some(self.subject.trim()).filter(|subject| !subject.is_empty())?;
+        let name = subject.parse().ok().and_then(|id| names.get(&id).cloned());
+        Some(name.unwrap_or_else(|| subject.to_owned()))
+    }
+}
+
+impl AuditPage {
+    /// The page without rows.
+    fn of(frame: Frame, narrowed: Narrowed) -> Self {
+        Self {
+            frame,
+            rows: Vec::new(),
+            about: None,
+            kinds: kinds(),
+            is_narrowed: !narrowed.given().is_empty(),
+            is_first: true,
+            newest: narrowed.address(None),
+            older: None,
+            error: None,
+            narrowed,
+        }
+    }
+}
+
+/// Every kind, each family before its kinds.
+fn kinds() -> Vec<(String, &'static str)> {
+    let mut kinds: Vec<(String, &'static str)> = Vec::new();
+    for kind in EventKind::ALL {
+        let family = format!("{}.*", kind.as_str().split('.').next().unwrap_or_default());
+        if kinds.iter().all(|(known, _)| *known != family) {
+            kinds.push((family, ""));
+        }
+        kinds.push((kind.to_string(), words::event(*kind)));
+    }
+    kinds
 }
 
 impl Row {
@@ -92,49 +194,14 @@ impl Row {
         let name = id.and_then(|id| names.get(&id).cloned());
         Self {
             at: Moment::new(event.at, now),
-            what: what(event.kind),
+            what: words::event(event.kind),
             kind: event.kind.as_str(),
             href: id.filter(|_| name.is_some()).map(|id| format!("/connections/{id}")),
             subject: name.or(event.subject),
             tenant: event.tenant,
-            actor: event.actor,
+            actor: words::actor(&event.actor),
             detail: event.detail,
         }
-    }
-}
-
-/// An event in two or three words.
-pub(super) fn what(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Connected => "Connected",
-        EventKind::Renewed => "Renewed",
-        EventKind::RenewalFailed => "Renewal failed",
-        EventKind::Degraded => "Degraded",
-        EventKind::Recovered => "Recovered",
-        EventKind::Expiring => "About to expire",
-        EventKind::Expired => "Expired",
-        EventKind::ActionRequired => "Needs a person",
-        EventKind::Checked => "Checked",
-        EventKind::Updated => "Changed",
-        EventKind::Rotated => "Token rotated",
-        EventKind::Reauthorized => "Reauthorized",
-        EventKind::Disconnected => "Disconnected",
-        EventKind::Revoked => "Revoked at GitLab",
-        EventKind::RevocationFailed => "Could not be revoked at GitLab",
-        EventKind::HandedOut => "Handed out",
-        EventKind::IntegrationFailing => "Integration failing",
-        EventKind::IntegrationRecovered => "Integration recovered",
-        EventKind::AuthorizationFailed => "Authorization failed",
-        EventKind::ApiKeyCreated => "API key made",
-        EventKind::ApiKeyRevoked => "API key revoked",
-        EventKind::WebhookEndpointAdded => "Webhook endpoint added",
-        EventKind::WebhookEndpointRemoved => "Webhook endpoint removed",
-        EventKind::WebhookEndpointDisabled => "Webhook endpoint disabled",
-        EventKind::WebhookSecretRotated => "Webhook secret rotated",
-        EventKind::OperatorAdded => "Operator added",
-        EventKind::PasswordReset => "Password changed",
-        EventKind::SignedIn => "Signed in",
-        EventKind::SignInFailed => "Sign-in failed",
     }
 }
 
@@ -143,6 +210,22 @@ mod tests {
     use super::*;
     use crate::domain::{Actor, Event, EventId};
     use time::macros::datetime;
+
+    fn narrowed(from: &str, to: &str) -> Narrowed {
+        Narrowed { from: from.into(), to: to.into(), kind: "connection.*".into(), ..Narrowed::default() }
+    }
+
+    #[test]
+    fn the_last_day_counts_whole() {
+        let filter = narrowed("2027-01-30", "2027-01-31").filter().unwrap();
+        assert_eq!(filter.from, Some(datetime!(2027-01-30 0:00 UTC)));
+        assert_eq!(filter.to, Some(datetime!(2027-02-01 0:00 UTC)));
+        assert!(narrowed("yesterday", "").filter().is_err());
+        assert_eq!(
+            narrowed("2027-01-30", " ").address(Some(7)),
+            "/audit?before=7&kind=connection.*&from=2027-01-30"
+        );
+    }
 
     #[test]
     fn what_people_typed_is_shown_as_text() {
@@ -156,13 +239,10 @@ mod tests {
             actor: Actor::Operator("<b>".into()).to_string(),
             detail: None,
         };
-        let rows = vec![Row::of(LoggedEvent { seq: 1, event }, &BTreeMap::new(), now)];
         let page = AuditPage {
-            frame: Frame::sample(),
-            rows,
-            about: None,
-            is_first: true,
-            older: Some(address(1, None)),
+            rows: vec![Row::of(LoggedEvent { seq: 1, event }, &BTreeMap::new(), now)],
+            older: Some(Narrowed::default().address(Some(1))),
+            ..AuditPage::of(Frame::sample(), narrowed("", ""))
         };
         let html = page.render().unwrap();
         assert!(html.contains("Sign-in failed") && !html.contains("<script>&") && !html.contains("<b>"));

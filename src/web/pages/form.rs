@@ -38,6 +38,11 @@ impl Form {
         self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
+    /// All fields, as they came.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().cloned()
+    }
+
     fn holds_null(&self) -> bool {
         self.0.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
     }

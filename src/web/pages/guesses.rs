@@ -1,6 +1,7 @@
 //! Slows down guessing at sign-in, and what else must not be done by the thousand: for each account and each
 //! address, waits that grow and then end. Nobody is locked out for good, and the memory it takes is bounded.
 
+use crate::web::visitor::may_be_a_proxy;
 use std::{
     collections::HashMap,
     hash::Hash,
@@ -118,8 +119,7 @@ fn make_room<K: Hash + Eq>(kept: &mut HashMap<K, Tries>, now: OffsetDateTime) {
 /// proxy, behind which is everybody; slowing it down would let one guesser keep all operators out.
 fn network(ip: IpAddr) -> Option<IpAddr> {
     match ip.to_canonical() {
-        IpAddr::V4(ip) if ip.is_loopback() || ip.is_private() || ip.is_link_local() => None,
-        IpAddr::V6(ip) if ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() => None,
+        ip if may_be_a_proxy(ip) => None,
         IpAddr::V4(ip) => Some(IpAddr::V4(ip)),
         IpAddr::V6(ip) => Some(IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into())),
     }

@@ -1,15 +1,14 @@
 //! What happened to one connection: its renewals day by day, and its latest events.
 
 use super::{
-    Frame,
-    audit::what,
-    connection,
+    Frame, connection,
     head::{Head, Tab},
     list::reason,
     moment::Moment,
     ok,
     problem::Failure,
     timeline::{Day, days},
+    words,
 };
 use crate::{
     domain::{Actor, EventKind, RenewalId},
@@ -107,7 +106,7 @@ impl EventView {
         let detail = |text: String| text.parse().map_or(text, |code| reason(code).to_owned());
         Self {
             at: Moment::new(event.at, now),
-            what: what(event.kind),
+            what: words::event(event.kind),
             actor: by(event.actor, key),
             detail: event.detail.map(detail),
         }

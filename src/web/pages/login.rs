@@ -9,17 +9,18 @@ use crate::{
     web::{
         session::{self, SignedIn, safe_next},
         state::AppState,
+        visitor::Visitor,
     },
 };
 use askama::Template;
 use axum::{
     Extension,
-    extract::{ConnectInfo, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use tower_sessions::Session;
 
 #[derive(Template)]
@@ -54,12 +55,12 @@ pub(super) async fn show(
 pub(super) async fn sign_in(
     State(state): State<AppState>,
     Extension(guesses): Extension<Guesses>,
-    from: Option<Extension<ConnectInfo<SocketAddr>>>,
+    visitor: Visitor,
     session: Session,
     form: Form,
 ) -> Result<Response, Failure> {
     let email = form.text("email").to_lowercase();
-    let from = from.map(|Extension(ConnectInfo(address))| address.ip());
+    let from = visitor.from;
     if let Err(wait) = guesses.attempt(&email, from, state.clock.now()) {
         return Ok(slow_down(wait.whole_seconds()));
     }
@@ -73,7 +74,7 @@ pub(super) async fn sign_in(
         return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     };
     guesses.succeeded(&email, from);
-    session::sign_in(&session, operator, state.clock.now()).await?;
+    session::sign_in(&state, &session, operator, &visitor).await?;
     note(&state, EventKind::SignedIn, Some(operator), from).await?;
     Ok(Redirect::to(safe_next(form.filled("next"))).into_response())
 }

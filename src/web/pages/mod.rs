@@ -4,6 +4,7 @@
 //! page's struct has the fields that it shows. Every change is a POST, which only this site may send.
 
 mod act;
+mod agent;
 mod audit;
 mod browser;
 mod callback;
@@ -14,12 +15,15 @@ mod connection;
 mod disconnect;
 mod edit;
 mod edit_form;
+mod expired;
+mod export;
 mod form;
+mod gate;
 mod guesses;
 mod head;
 mod history;
 mod inspect;
-mod keys;
+mod invite;
 mod list;
 mod live;
 mod login;
@@ -27,7 +31,6 @@ mod moment;
 mod needs;
 mod new;
 mod outcome;
-mod password;
 mod places;
 mod preflight;
 pub mod problem;
@@ -93,11 +96,11 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/login", get(login::show).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::show).post(setup::finish))
-        .route("/settings", get(settings::show))
-        .route("/settings/api-keys", post(keys::create))
-        .route("/settings/api-keys/{id}/revoke", post(keys::revoke))
-        .route("/settings/password", post(password::change))
+        .route("/invite", get(invite::show).post(invite::accept))
         .route("/audit", get(audit::show))
+        .route("/audit/export", post(export::export))
+        .merge(settings::router())
+        .route_layer(middleware::from_fn_with_state(state.clone(), gate::gate))
         .fallback(async || Failure::not_found())
         .layer(Extension(guesses::Guesses::default()))
         .layer(Extension(preflight::Looks::default()))
@@ -127,11 +130,16 @@ struct Frame {
     operator: Option<String>,
     /// Which entry of the navigation this page belongs to.
     here: &'static str,
+    /// Whether the operator may change what everybody shares. Who may not is shown no form that does.
+    may_change: bool,
+    /// Which entry of the navigation at the side of the settings.
+    section: &'static str,
 }
 
 impl Frame {
     fn of(who: Option<&SignedIn>, here: &'static str) -> Self {
-        Self { operator: who.map(|w| w.operator.email.clone()), here }
+        let may_change = who.is_none_or(|who| who.operator.role.may_change());
+        Self { operator: who.map(|w| w.operator.email.clone()), here, may_change, section: "" }
     }
 
     fn signed_out() -> Self {
@@ -140,7 +148,7 @@ impl Frame {
 
     #[cfg(test)]
     fn sample() -> Self {
-        Self { operator: Some("ada@example.com".into()), here: "connections" }
+        Self { operator: Some("ada@example.com".into()), here: "connections", may_change: true, section: "" }
     }
 }
 

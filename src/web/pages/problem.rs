@@ -17,6 +17,9 @@ use axum::{
 };
 use tower_http::request_id::RequestId;
 
+/// The way on from where nothing is.
+const CONNECTIONS: &str = "Go to the connections";
+
 /// What happened and what to do, in words for people.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -54,7 +57,7 @@ impl Failure {
     pub fn not_found() -> Self {
         let text =
             "Nothing is at this address. It may have been disconnected, or the address has a typing error.";
-        Self::new(StatusCode::NOT_FOUND, "Page not found").text(text).link("/", "Go to your connections")
+        Self::new(StatusCode::NOT_FOUND, "Page not found").text(text).link("/", CONNECTIONS)
     }
 
     /// An error of our own. Its cause goes to the log and nowhere else.
@@ -67,24 +70,30 @@ impl Failure {
         let text = "Something went wrong here, and nothing you did caused it. Try again. If it happens \
                     again, give the \
                     request id below to whoever runs this server: it leads to the cause in the log.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Mooring could not do this").text(text)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Mooring could not do this")
+            .text(text)
+            .link("/", CONNECTIONS)
     }
 
     /// For an answer of the framework, which has a status and nothing else.
     fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::not_found(),
-            StatusCode::FORBIDDEN => Self::new(status, "This came from another site").text(
-                "Your browser says that this form was sent from another site, so nothing was done. \
+            StatusCode::FORBIDDEN => Self::new(status, "This came from another site")
+                .text(
+                    "Your browser says that this form was sent from another site, so nothing was done. \
                  Open the page \
                  here and send it again.",
-            ),
+                )
+                .link("/", CONNECTIONS),
             StatusCode::METHOD_NOT_ALLOWED => {
                 let text = "Go back and use the buttons of the page.";
-                Self::new(status, "This address does something else").text(text)
+                Self::new(status, "This address does something else").text(text).link("/", CONNECTIONS)
             }
             status if status.is_server_error() => Self { status, ..Self::broken() },
-            status => Self::new(status, "This request cannot be understood").text("Go back and try again."),
+            status => Self::new(status, "This request cannot be understood")
+                .text("Go back and try again.")
+                .link("/", CONNECTIONS),
         }
     }
 }

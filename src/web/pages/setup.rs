@@ -2,9 +2,10 @@
 
 use super::{Frame, Page, form::Form, ok, problem::Failure};
 use crate::{
+    domain::Role,
     operator::{bad_email, bad_password, new_operator},
     vault::digest,
-    web::{session, state::AppState},
+    web::{session, state::AppState, visitor::Visitor},
 };
 use askama::Template;
 use axum::{
@@ -48,6 +49,7 @@ pub(super) async fn show(
 
 pub(super) async fn finish(
     State(state): State<AppState>,
+    visitor: Visitor,
     session: Session,
     form: Form,
 ) -> Result<Response, Failure> {
@@ -60,12 +62,12 @@ pub(super) async fn finish(
         let page = SetupPage { frame: Frame::signed_out(), token, email, email_error, password_error };
         return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
-    let operator = new_operator(email, password.to_owned()).await;
+    let operator = new_operator(email, password.to_owned(), Role::Administrator).await;
     let now = state.clock.now();
     if !state.store.finish_setup(&digest(&token), &operator, now).await? {
         return Err(spent());
     }
-    session::sign_in(&session, &operator, now).await?;
+    session::sign_in(&state, &session, &operator, &visitor).await?;
     Ok(Redirect::to("/").into_response())
 }
 

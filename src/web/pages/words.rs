@@ -1,6 +1,6 @@
 //! The words of the domain as people read them.
 
-use crate::domain::{AccountKind, Method, RenewalKind, Status, TokenKind};
+use crate::domain::{AccountKind, EventKind, Method, RenewalKind, Status, TokenKind};
 use askama::Template;
 
 /// A status with its text and a shape of its own, so that colour alone says nothing.
@@ -68,5 +68,76 @@ pub(super) fn renewal(kind: RenewalKind) -> &'static str {
         RenewalKind::Refresh => "By itself, with the refresh token",
         RenewalKind::SelfRotate => "By itself, by rotating the token at GitLab",
         RenewalKind::Manual => "By hand: a person pastes a new token",
+    }
+}
+
+/// What happened, in the fewest words.
+pub(super) fn event(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Connected => "Connected",
+        EventKind::Renewed => "Renewed",
+        EventKind::RenewalFailed => "Renewal failed",
+        EventKind::Degraded => "Degraded",
+        EventKind::Recovered => "Recovered",
+        EventKind::Expiring => "About to expire",
+        EventKind::Expired => "Expired",
+        EventKind::ActionRequired => "Needs a person",
+        EventKind::Checked => "Checked",
+        EventKind::Updated => "Changed",
+        EventKind::Rotated => "Token rotated",
+        EventKind::Reauthorized => "Reauthorized",
+        EventKind::Disconnected => "Disconnected",
+        EventKind::Revoked => "Revoked at GitLab",
+        EventKind::RevocationFailed => "Could not be revoked at GitLab",
+        EventKind::HandedOut => "Handed out",
+        EventKind::IntegrationFailing => "Integration failing",
+        EventKind::IntegrationRecovered => "Integration recovered",
+        EventKind::AuthorizationFailed => "Authorization failed",
+        EventKind::ApiKeyCreated => "API key made",
+        EventKind::ApiKeyRevoked => "API key revoked",
+        EventKind::WebhookEndpointAdded => "Webhook endpoint added",
+        EventKind::WebhookEndpointRemoved => "Webhook endpoint removed",
+        EventKind::WebhookEndpointDisabled => "Webhook endpoint disabled",
+        EventKind::WebhookEndpointPaused => "Webhook endpoint paused",
+        EventKind::WebhookEndpointResumed => "Webhook endpoint resumed",
+        EventKind::WebhookSecretRotated => "Webhook secret rotated",
+        EventKind::OperatorInvited => "Person invited",
+        EventKind::InvitationWithdrawn => "Invitation withdrawn",
+        EventKind::OperatorAdded => "Operator added",
+        EventKind::OperatorRoleChanged => "Role changed",
+        EventKind::OperatorRemoved => "Operator removed",
+        EventKind::PasswordReset => "Password changed",
+        EventKind::SessionsEnded => "Sessions ended",
+        EventKind::SignedIn => "Signed in",
+        EventKind::SignInFailed => "Sign-in failed",
+        EventKind::AuditExported => "Audit log exported",
+    }
+}
+
+/// Who did it, as it stands in the log.
+pub(super) fn actor(logged: &str) -> String {
+    match logged.split_once(':') {
+        Some(("operator", email)) => email.to_owned(),
+        Some(("api_key", id)) => format!("API key {id}"),
+        _ if logged == "mooring" => "Mooring itself".to_owned(),
+        _ if logged == "command line" => "The command line".to_owned(),
+        _ => logged.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Actor;
+
+    #[test]
+    fn whoever_acts_has_words() {
+        let told = |of: Actor| actor(&of.to_string());
+        assert_eq!(told(Actor::Operator("a:b@example.com".into())), "a:b@example.com");
+        assert_eq!(told(Actor::ApiKey("k1".into())), "API key k1");
+        assert_eq!(
+            (told(Actor::Mooring), told(Actor::CommandLine)),
+            ("Mooring itself".into(), "The command line".into())
+        );
     }
 }

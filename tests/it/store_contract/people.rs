@@ -3,7 +3,7 @@
 use super::{MOORING, NOW, Shelf, base_url};
 use crate::support::app::{On, on_both};
 use mooring::{
-    domain::{EventKind, OperatorId, Scopes, Secret},
+    domain::{EventKind, OperatorId, Role, Scopes, Secret},
     store::{NewAuthorization, Operator, UsageCount},
     vault::{Digest, digest},
 };
@@ -11,7 +11,8 @@ use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
 
 fn operator(email: &str) -> Operator {
-    Operator { id: OperatorId::fresh(), email: email.into(), password_hash: format!("hash of {email}") }
+    let (id, password_hash) = (OperatorId::fresh(), format!("hash of {email}"));
+    Operator { id, email: email.into(), password_hash, role: Role::Administrator }
 }
 
 fn micros(at: OffsetDateTime) -> i64 {
@@ -51,15 +52,20 @@ on_both!(an_operator_has_an_address_of_their_own, async |on: On| {
     assert!(store.operator(OperatorId::fresh()).await.unwrap().is_none());
 });
 
-on_both!(a_password_reset_ends_every_session, async |on: On| {
+on_both!(a_password_reset_ends_every_session_of_that_person, async |on: On| {
     let shelf = Shelf::open(on).await;
     let store = &shelf.store;
-    store.add_operator(&operator("ops@example.com"), NOW, &MOORING).await.unwrap();
-    store.create_session(&digest("cookie"), "{}", NOW + Duration::DAY).await.unwrap();
+    let (ops, other) = (operator("ops@example.com"), operator("other@example.com"));
+    for person in [&ops, &other] {
+        assert!(store.add_operator(person, NOW, &MOORING).await.unwrap());
+    }
+    store.create_session(&digest("cookie"), Some(ops.id), "{}", NOW + Duration::DAY).await.unwrap();
+    store.create_session(&digest("other"), Some(other.id), "{}", NOW + Duration::DAY).await.unwrap();
     assert!(!store.reset_password("nobody@example.com", "new", NOW, &MOORING).await.unwrap());
     assert!(store.load_session(&digest("cookie"), NOW).await.unwrap().is_some());
     assert!(store.reset_password("ops@example.com", "new", NOW, &MOORING).await.unwrap());
     assert!(store.load_session(&digest("cookie"), NOW).await.unwrap().is_none());
+    assert!(store.load_session(&digest("other"), NOW).await.unwrap().is_some(), "somebody else stays");
     assert_eq!(store.operator_by_email("ops@example.com").await.unwrap().unwrap().password_hash, "new");
     assert_eq!(store.list_events(None, None, 1).await.unwrap()[0].event.kind, EventKind::PasswordReset);
 });
@@ -108,16 +114,16 @@ on_both!(a_session_lives_until_its_end_and_is_not_brought_back, async |on: On| {
     let shelf = Shelf::open(on).await;
     let store = &shelf.store;
     let (id, end) = (digest("cookie"), NOW + Duration::HOUR);
-    assert!(store.create_session(&id, "{\"a\":1}", end).await.unwrap());
-    assert!(!store.create_session(&id, "{\"a\":2}", end).await.unwrap(), "the id is taken");
+    assert!(store.create_session(&id, None, "{\"a\":1}", end).await.unwrap());
+    assert!(!store.create_session(&id, None, "{\"a\":2}", end).await.unwrap(), "the id is taken");
     let load = async |at| store.load_session(&id, at).await.unwrap();
     assert_eq!(load(NOW).await, Some(("{\"a\":1}".to_owned(), micros(end))));
     assert_eq!(load(end).await, None);
-    store.save_session(&id, "{\"a\":3}", end + Duration::HOUR).await.unwrap();
+    store.save_session(&id, None, "{\"a\":3}", end + Duration::HOUR).await.unwrap();
     assert_eq!(load(end).await.unwrap().0, "{\"a\":3}");
     store.delete_session(&id).await.unwrap();
     assert_eq!(load(NOW).await, None);
-    store.save_session(&id, "{\"a\":4}", end).await.unwrap();
+    store.save_session(&id, None, "{\"a\":4}", end).await.unwrap();
     assert_eq!(load(NOW).await, None, "a slow request does not undo a sign-out");
     assert_eq!(shelf.number("select count(*) from sessions").await, 0);
 });
@@ -125,8 +131,8 @@ on_both!(a_session_lives_until_its_end_and_is_not_brought_back, async |on: On| {
 on_both!(a_sweep_forgets_what_has_ended, async |on: On| {
     let shelf = Shelf::open(on).await;
     let store = &shelf.store;
-    store.create_session(&digest("over"), "{}", NOW).await.unwrap();
-    store.create_session(&digest("open"), "{}", NOW + Duration::SECOND).await.unwrap();
+    store.create_session(&digest("over"), None, "{}", NOW).await.unwrap();
+    store.create_session(&digest("open"), None, "{}", NOW + Duration::SECOND).await.unwrap();
     let ends = [("old", NOW - Duration::HOUR), ("told", NOW - Duration::minutes(59)), ("open", NOW)];
     for (state, expires_at) in ends {
         let new = NewAuthorization { expires_at, ..authorization(state) };

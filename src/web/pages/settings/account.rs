@@ -1,0 +1,172 @@
+//! The own password and the own sessions.
+
+use super::frame;
+use crate::{
+    operator::{LONGEST_PASSWORD, bad_password},
+    store::EndSessions,
+    vault::{hash_password, verify_password},
+    web::{
+        pages::{Frame, Page, agent, form::Form, hex, moment::Moment, ok, problem::Failure},
+        session::{self, OwnSession, SignedIn},
+        state::AppState,
+        visitor::Visitor,
+    },
+};
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use time::OffsetDateTime;
+use tower_sessions::Session;
+
+const HERE: &str = "/settings/account";
+
+#[derive(Template)]
+#[template(path = "settings/account.html")]
+struct AccountPage {
+    frame: Frame,
+    notice: Option<String>,
+    email: String,
+    role: &'static str,
+    sessions: Vec<SessionView>,
+    current_error: Option<&'static str>,
+    password_error: Option<&'static str>,
+}
+
+struct SessionView {
+    id: String,
+    is_this: bool,
+    browser: String,
+    address: Option<String>,
+    began: Moment,
+    seen: Moment,
+}
+
+pub(super) async fn show(
+    State(state): State<AppState>,
+    who: SignedIn,
+    session: Session,
+) -> Result<Response, Failure> {
+    let notice = session::take_notice(&session).await?;
+    Ok(ok(page(&state, &who, notice).await?))
+}
+
+async fn page(state: &AppState, who: &SignedIn, notice: Option<String>) -> Result<AccountPage, Failure> {
+    let now = state.clock.now();
+    let sessions = session::own_sessions(state, who).await?;
+    Ok(AccountPage {
+        frame: frame(who, "account"),
+        notice,
+        email: who.operator.email.clone(),
+        role: who.operator.role.as_str(),
+        sessions: sessions.into_iter().map(|session| SessionView::of(session, now)).collect(),
+        current_error: None,
+        password_error: None,
+    })
+}
+
+impl SessionView {
+    fn of(session: OwnSession, now: OffsetDateTime) -> Self {
+        Self {
+            id: hex(&session.key),
+            is_this: session.is_this,
+            browser: agent::in_words(&session.agent),
+            address: session.address,
+            began: Moment::new(session.began, now),
+            seen: Moment::new(session.seen, now),
+        }
+    }
+}
+
+/// Every session ends but this one, which gets a new id.
+pub(super) async fn change_password(
+    State(state): State<AppState>,
+    who: SignedIn,
+    session: Session,
+    visitor: Visitor,
+    form: Form,
+) -> Result<Response, Failure> {
+    let (current, new) = (form.password("current_password"), form.password("new_password"));
+    let known = current.len() <= LONGEST_PASSWORD * 4
+        && verify_password(current.to_owned(), Some(who.operator.password_hash.clone())).await;
+    let current_error = (!known).then_some("This is not your current password.");
+    let password_error = bad_password(new);
+    if current_error.is_some() || password_error.is_some() {
+        let page = AccountPage { current_error, password_error, ..page(&state, &who, None).await? };
+        return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
+    let hash = hash_password(new.to_owned()).await;
+    let now = state.clock.now();
+    state.store.reset_password(&who.operator.email, &hash, now, &who.actor()).await?;
+    session::begin(&session, &who.operator, &visitor, now).await?;
+    let notice = "Your password is changed. Everywhere else you have to sign in again.";
+    session::give_notice(&session, notice).await?;
+    Ok(Redirect::to(HERE).into_response())
+}
+
+/// Ends one of the own sessions; this one too, which is signing out.
+pub(super) async fn end_session(
+    State(state): State<AppState>,
+    who: SignedIn,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let mine = session::own_sessions(&state, &who).await?;
+    let one = mine.into_iter().find(|one| hex(&one.key) == id).ok_or_else(Failure::not_found)?;
+    if one.is_this {
+        session::sign_out(&session).await?;
+        return Ok(Redirect::to("/login").into_response());
+    }
+    end(&state, &who, EndSessions::One(&one.key)).await?;
+    session::give_notice(&session, "That session is ended. Whoever uses it has to sign in again.").await?;
+    Ok(Redirect::to(HERE).into_response())
+}
+
+pub(super) async fn end_others(
+    State(state): State<AppState>,
+    who: SignedIn,
+    session: Session,
+) -> Result<Response, Failure> {
+    let notice = match end(&state, &who, EndSessions::AllBut(&who.session_key)).await? {
+        0 => "There was no other session.".to_owned(),
+        1 => "One other session is ended.".to_owned(),
+        count => format!("{count} other sessions are ended."),
+    };
+    session::give_notice(&session, notice).await?;
+    Ok(Redirect::to(HERE).into_response())
+}
+
+async fn end(state: &AppState, who: &SignedIn, which: EndSessions<'_>) -> Result<u64, Failure> {
+    Ok(state.store.end_sessions(who.operator.id, which, state.clock.now(), &who.actor()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_session_has_no_button_that_ends_it() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let view = |key: u8, is_this| {
+            let agent = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".into();
+            SessionView::of(
+                OwnSession { key: vec![key], is_this, agent, address: None, began: now, seen: now },
+                now,
+            )
+        };
+        let page = AccountPage {
+            frame: Frame::sample(),
+            notice: None,
+            email: "ada@example.com".into(),
+            role: "viewer",
+            sessions: vec![view(1, true), view(2, false)],
+            current_error: None,
+            password_error: None,
+        };
+        let html = page.render().unwrap();
+        assert!(html.contains("Firefox on Linux") && html.contains("/settings/sessions/02/end"));
+        assert!(!html.contains("/settings/sessions/01/end"));
+    }
+}
