@@ -6,7 +6,10 @@ use crate::support::{
     browser::{Browser, BrowserOptions},
     request::Http,
 };
+use gitlab_sim::Options;
 use serde_json::json;
+
+const BACK: &str = "https://app.example.com/connected";
 
 const DESK: BrowserOptions = BrowserOptions { width: 1280, height: 800, dark: false, script: true };
 const NARROW: BrowserOptions = BrowserOptions { width: 360, height: 740, dark: true, script: true };
@@ -37,36 +40,76 @@ fn is_a_status(error: &str) -> bool {
 }
 
 async fn pages(look: &'static str, options: BrowserOptions) {
-    let app = TestApp::start(On::Sqlite).await;
+    let app = TestApp::start_with(On::Sqlite, Options::default(), &[("MOORING_RETURN_URLS", BACK)]).await;
     let site = app.site().to_owned();
     let browser = Browser::start(options).await;
     let mut findings = Findings { look, found: Vec::new() };
     findings.look_at(&browser, &format!("{site}/login"), "login").await;
+    browser.fill("E-mail", EMAIL).await;
+    browser.fill("Password", "not the password").await;
+    browser.press("Sign in").await;
+    findings.judge(&browser, "login-refused").await;
     browser.fill("E-mail", EMAIL).await;
     browser.fill("Password", PASSWORD).await;
     browser.press("Sign in").await;
     findings.judge(&browser, "empty").await;
     let program = app.program(&["admin"]).await;
     let ids = connections(&app, &program).await;
-    let about = |id: &str, part: &str| format!("/connections/{id}{part}");
     let mut addresses = vec![
         ("list".to_owned(), "/".to_owned()),
+        ("list-narrowed".into(), "/?status=action_required&sort=expiry&tenant=acme".into()),
         ("nothing-matches".into(), "/?q=nothing-has-this-name".into()),
         ("new".into(), "/connections/new".into()),
+        ("new-chosen".into(), "/connections/new?integration=self_hosted&use_cases=remediation".into()),
         ("settings".into(), "/settings".into()),
         ("audit".into(), "/audit".into()),
+        ("audit-narrowed".into(), "/audit?kind=connection.checked&from=2020-01-01".into()),
         ("not-found".into(), "/no/such/page".into()),
+        ("session".into(), session(&app, &program).await),
+        ("session-unknown".into(), "/connect/no-such-link".into()),
+        ("denied".into(), denied(&app, &browser).await),
     ];
-    for (name, id) in &ids {
-        addresses.push((format!("connection-{name}"), about(id, "")));
-        addresses.push((format!("disconnect-{name}"), about(id, "/disconnect")));
+    for section in ["account", "people", "api-keys", "webhooks", "mail", "integrations", "encryption"] {
+        addresses.push((format!("settings-{section}"), format!("/settings/{section}")));
     }
-    addresses.push(("rotate".into(), about(&ids[1].1, "/rotate")));
+    addresses.push(("webhook".into(), format!("/settings/webhooks/{}", endpoint(&program).await)));
+    for (name, id) in &ids {
+        for part in ["", "/disconnect", "/edit", "/reach", "/reach?kind=groups", "/history", "/usage", "/use"]
+        {
+            let shot = part.replace(['/', '?', '='], "-");
+            addresses.push((format!("connection-{name}{shot}"), format!("/connections/{id}{part}")));
+        }
+    }
+    addresses.push(("rotate".into(), format!("/connections/{}/rotate", ids[1].1)));
     for (name, address) in addresses {
         findings.look_at(&browser, &format!("{site}{address}"), &name).await;
     }
     browser.close().await;
     assert_eq!(findings.found, Vec::<String>::new());
+}
+
+/// The link of a connect session.
+async fn session(app: &TestApp, program: &Http) -> String {
+    let new =
+        json!({ "tenant": "acme", "end_user": "ada", "return_url": BACK, "use_cases": ["code-review"] });
+    let begun = program.post_json("/api/v1/connect-sessions", new).await.expect(201).json();
+    let url = begun["url"].as_str().expect("a link");
+    url.strip_prefix(app.site()).expect("it leads here").to_owned()
+}
+
+/// The page that says how an authorization ended that came to nothing.
+async fn denied(app: &TestApp, browser: &Browser) -> String {
+    browser.goto(&format!("{}/connections/new", app.site())).await;
+    browser.press("Connect to GitLab").await;
+    browser.press("Cancel").await;
+    browser.wait_for_url("/outcome/").await;
+    browser.url().await.strip_prefix(app.site()).expect("it is here").to_owned()
+}
+
+async fn endpoint(program: &Http) -> String {
+    let new = json!({ "url": "http://127.0.0.1:9/hooks", "description": "ours" });
+    let made = program.post_json("/api/v1/webhook-endpoints", new).await.expect(201).json();
+    made["id"].as_str().expect("an id").to_owned()
 }
 
 /// One by OAuth, one pasted that works, one that ends soon, and one that was revoked.
