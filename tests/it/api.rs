@@ -24,7 +24,9 @@ const fn route(method: &'static str, path: &'static str, scope: &'static str, bo
 const READ: &str = "connections:read";
 const WRITE: &str = "connections:write";
 
-const ROUTES: [Route; 25] = [
+const SESSION: &str = r#"{"tenant":"acme","end_user":"ada","return_url":"https://app.example.com/back"}"#;
+
+const ROUTES: [Route; 28] = [
     route("GET", "/api/v1/integrations", READ, ""),
     route("GET", "/api/v1/use-cases", READ, ""),
     route("POST", "/api/v1/tokens/inspect", WRITE, r#"{"integration":"none","token":"glpat-x"}"#),
@@ -39,6 +41,9 @@ const ROUTES: [Route; 25] = [
     route("GET", "/api/v1/connections/{ref}/projects", READ, ""),
     route("GET", "/api/v1/connections/{ref}/renewals", READ, ""),
     route("DELETE", "/api/v1/connections/{ref}", WRITE, ""),
+    route("POST", "/api/v1/connect-sessions", WRITE, SESSION),
+    route("GET", "/api/v1/connect-sessions/{id}", WRITE, ""),
+    route("POST", "/api/v1/connect-sessions/{id}/complete", WRITE, r#"{"handle":"x","end_user":"ada"}"#),
     route("GET", "/api/v1/events", "admin", ""),
     route("GET", "/api/v1/api-keys", "admin", ""),
     route("POST", "/api/v1/api-keys", "admin", r#"{"name":"ci","scopes":["proxy"]}"#),

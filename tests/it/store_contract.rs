@@ -2,6 +2,7 @@
 
 mod breakers;
 mod checks;
+mod connect_sessions;
 mod connections;
 mod credentials;
 mod events;

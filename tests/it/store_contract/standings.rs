@@ -166,6 +166,7 @@ on_both!(what_is_not_met_follows_every_way_of_writing_it, async |on: On| {
     assert_eq!(unmet().await, 1, "whatever a project is called");
     assert!(shelf.store.connection(was.id).await.unwrap().is_some());
     let fewer = ConnectionEdit { use_cases: vec![], checks: checked.checks.clone(), ..edit };
+    let was = shelf.store.connection(was.id).await.unwrap().unwrap();
     shelf.store.edit_connection(&was, &fewer, NOW, &MOORING).await.unwrap();
     assert_eq!(unmet().await, 0, "nobody asks for it any more");
 });
