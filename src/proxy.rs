@@ -68,7 +68,7 @@ pub enum ProxyError {
     )]
     CredentialInQuery,
     #[error(
-        "This would replace or revoke the very token that Mooring keeps. Rotate or disconnect the connection in Mooring instead."
+        "This could replace or revoke the very token that Mooring keeps. Rotate or disconnect the connection in Mooring instead."
     )]
     OwnCredential,
     #[error("The proxy does not switch protocols. Send plain HTTP requests.")]
@@ -85,6 +85,8 @@ impl Proxy {
     /// Sends a request on with the connection's credential, and gives the beginning of the answer.
     pub async fn forward(&self, caller: &Caller, ask: Ask<'_>) -> Result<Streamed, ProxyError> {
         refuse_what_is_no_message(&ask)?;
+        // Read first: a body may take its time, and a key or a token that ended meanwhile is not used.
+        let body = Outgoing::read(ask.body, announced(&ask.headers)).await?;
         let handed = self.handout.hand_out(caller, token(ask.reference, None)).await?;
         let connection = &handed.held.connection;
         let instance = self.instances.of(connection)?;
@@ -92,21 +94,17 @@ impl Proxy {
         if self.provider.api().endangers_own_token(&ask.method, ask.path) {
             return Err(ProxyError::OwnCredential);
         }
-        let body = Outgoing::read(ask.body, announced(&ask.headers)).await?;
-        let request = Upstream {
-            proxy: self,
-            instance,
-            url,
-            method: ask.method,
-            path: ask.path,
-            headers: headers::upstream(ask.headers),
-        };
+        let mut headers = headers::upstream(ask.headers);
+        if lfs::is_batch(&ask.method, ask.path) {
+            lfs::ask_plainly(&mut headers);
+        }
+        let request = Upstream { proxy: self, instance, url, method: ask.method, path: ask.path, headers };
         let again = body.again();
         let mut answer = request.send(&handed, body).await?;
         let mut sent_with = handed;
         if answer.status == StatusCode::UNAUTHORIZED
             && let Some(body) = again
-            && let Some(newer) = self.newer(caller, ask.reference, &sent_with).await
+            && let Some(newer) = self.newer(caller, &sent_with).await
         {
             answer = request.send(&newer, body).await?;
             sent_with = newer;
@@ -115,11 +113,15 @@ impl Proxy {
     }
 
     /// A newer credential than one that the provider refused. `None`: there is none, and the refusal stands.
-    async fn newer(&self, caller: &Caller, reference: &str, refused: &HandedOut) -> Option<HandedOut> {
+    /// By id: the name may have become another connection's meanwhile.
+    async fn newer(&self, caller: &Caller, refused: &HandedOut) -> Option<HandedOut> {
+        let id = refused.held.connection.id;
         let generation = |handed: &HandedOut| handed.held.connection.credential.generation;
-        let asked = token(reference, Some(generation(refused)));
+        let reference = id.to_string();
+        let asked = token(&reference, Some(generation(refused)));
         let handed = self.handout.hand_out(caller, asked).await.ok()?;
-        (generation(&handed) > generation(refused)).then_some(handed)
+        let is_newer = handed.held.connection.id == id && generation(&handed) > generation(refused);
+        is_newer.then_some(handed)
     }
 }
 
@@ -179,7 +181,9 @@ impl Upstream<'_> {
         let Connection { base_url, .. } = &handed.held.connection;
         let rewrite = Rewrite { base_url, asked: &self.url, proxy_url };
         let token = &handed.held.credential.access_token;
-        let answer = Streamed { headers: headers::downstream(answer.headers, token, &rewrite), ..answer };
+        let sent = self.proxy.provider.api().authorization(self.path, token);
+        let answer =
+            Streamed { headers: headers::downstream(answer.headers, (token, &sent), &rewrite), ..answer };
         if lfs::is_batch(&self.method, self.path) {
             return lfs::rewritten(answer, token, &rewrite).await;
         }

@@ -171,6 +171,7 @@ fn secrets_are_exposed_in_few_places() {
 
 const EXPOSING: &[&str] = &[
     "connect/begin.rs",
+    "connect/completion.rs",
     "connect/session.rs",
     "notify/signature.rs",
     "providers/gitlab/call.rs",

@@ -4,7 +4,7 @@
 
 use super::{Connect, ConnectError, fields};
 use crate::{
-    domain::{ConnectSessionId, ConnectionId, Method, Secret, TokenKind},
+    domain::{ConnectSessionId, Connection, ConnectionId, Method, Secret, TokenKind},
     providers::ExchangeError,
     store::NewAuthorization,
     vault::{Digest, Ticket, digest},
@@ -26,11 +26,11 @@ pub enum Purpose {
     Session(ConnectSessionId),
 }
 
-/// Who begins an authorization: a signed-in operator in one browser.
+/// Who begins an authorization: a signed-in operator in one browser, or a browser in a connect session.
 pub struct Begin {
     pub integration: String,
     pub purpose: Purpose,
-    /// The hash of the operator's session.
+    /// The hash of the operator's session; in a connect session, of the browser's own cookie.
     pub session: Digest,
     /// The secret in the browser's own cookie.
     pub binder: Secret,
@@ -86,19 +86,28 @@ impl Connect {
             }
             Purpose::Session(id) => {
                 let session = self.store.connect_session(id).await?.ok_or(ConnectError::Gone)?;
+                if let Some(was) = session.connection {
+                    self.reauthorizable(was, integration).await?;
+                }
                 Ok((Purpose::Session(id), session.use_cases))
             }
             Purpose::Reauthorize(id) => {
-                let was = self.store.connection(id).await?.ok_or(ConnectError::Gone)?;
-                if was.method != Method::OAuth {
-                    return Err(ConnectError::MadeByAccessToken);
-                }
-                self.instances.of(&was)?;
-                if was.integration.as_deref() != Some(integration) {
-                    return Err(ConnectError::ChangedMeanwhile);
-                }
+                let was = self.reauthorizable(id, integration).await?;
                 Ok((Purpose::Reauthorize(id), was.use_cases))
             }
         }
+    }
+
+    /// A connection that a new consent at this integration may renew.
+    async fn reauthorizable(&self, id: ConnectionId, integration: &str) -> Result<Connection, ConnectError> {
+        let was = self.store.connection(id).await?.ok_or(ConnectError::Gone)?;
+        if was.method != Method::OAuth {
+            return Err(ConnectError::MadeByAccessToken);
+        }
+        self.instances.of(&was)?;
+        if was.integration.as_deref() != Some(integration) {
+            return Err(ConnectError::ChangedMeanwhile);
+        }
+        Ok(was)
     }
 }

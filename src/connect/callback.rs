@@ -203,7 +203,7 @@ impl Connect {
         else {
             return Ok(outcome);
         };
-        self.store.fail_connect_session(id, code).await?;
+        self.store.close_connect_session(id, code).await?;
         Ok(Outcome::Deferred(id))
     }
 

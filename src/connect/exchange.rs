@@ -118,6 +118,9 @@ impl Connect {
         for _ in 0..MOST_SWAPS {
             let old = self.store.open_credential(id).await?.ok_or(ConnectError::Gone)?;
             let was = &old.connection;
+            if *place.base_url() != was.base_url {
+                return Err(ConnectError::ChangedMeanwhile);
+            }
             same_account(was.account.as_ref(), identity.account.as_ref())?;
             let token = &credential.access_token;
             let checks = self.checked(place, token, identity, &was.use_cases, &was.name).await?;

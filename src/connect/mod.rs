@@ -6,6 +6,7 @@
 mod adopt;
 mod begin;
 mod callback;
+mod completion;
 mod error;
 mod establish;
 mod exchange;

@@ -5,20 +5,12 @@
 //! waits, sealed and unused; no code is exchanged and nothing is stored as a connection before the product, with its API
 //! key, the one-time handle from its user's browser and that user's name, completes the session.
 
-use super::{
-    Begin, Connect, ConnectError, Fields, Pasted, Purpose, Replacement, Started, Target,
-    exchange::{Consent, Wish},
-    fields,
-};
+use super::{Begin, Connect, ConnectError, Fields, Purpose, Started, Target, completion::Brought, fields};
 use crate::{
-    domain::{
-        Actor, BaseUrl, ConnectSession, ConnectSessionId, ConnectSessionState, Connection, ConnectionId,
-        Method, RenewalKind, Scopes, Secret,
-    },
+    domain::{ConnectSession, ConnectSessionId, ConnectSessionState, Connection, Method, Secret},
     store::Authorization,
     vault::{Ticket, digest},
 };
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// What a product asks for on behalf of one of its users.
@@ -48,6 +40,8 @@ pub enum SessionError {
         "The handle is wrong, or a newer one was given. Take it from the address that your user's browser came back to."
     )]
     Handle,
+    #[error("This session was begun with another API key. Complete it with that one.")]
+    OtherKey,
     #[error(
         "Another user came back than the one this session was made for. It is void, and nothing was connected. Begin a new one for the user who is signed in."
     )]
@@ -68,6 +62,7 @@ impl SessionError {
             Self::Over(ConnectSessionState::AwaitingCompletion) => "session_used",
             Self::OtherBrowser => "wrong_browser",
             Self::Handle => "handle_invalid",
+            Self::OtherKey => "wrong_api_key",
             Self::EndUser => "wrong_end_user",
             Self::Connect(error) => error.code(),
         }
@@ -88,13 +83,6 @@ fn over(state: ConnectSessionState) -> &'static str {
         ConnectSessionState::Open => "The user has not connected yet.",
         ConnectSessionState::AwaitingCompletion => "The user has connected already.",
     }
-}
-
-/// What a person brought, as it waits: sealed whole.
-#[derive(Serialize, Deserialize)]
-enum Brought {
-    Code { integration: String, base_url: String, scopes: String, code: String, code_verifier: String },
-    Token { integration: Option<String>, base_url: String, token: String, username: Option<String> },
 }
 
 impl Connect {
@@ -201,7 +189,7 @@ impl Connect {
         let place = self.place(&target)?;
         let found = self.provider.api().inspect(&place.instance, &token, None, self.clock.now()).await;
         let found = found.map_err(ConnectError::from)?;
-        self.checked(&place, &token, &found, &session.use_cases, &session.tenant).await?;
+        self.checked(&place, &token, &found, &session.use_cases, "mooring").await?;
         let brought = Brought::Token {
             integration: integration.map(str::to_owned),
             base_url: base_url.to_owned(),
@@ -218,7 +206,17 @@ impl Connect {
         binder: &Secret,
     ) -> Result<(), SessionError> {
         self.bind(session, binder).await?;
-        Ok(self.store.fail_connect_session(session.id, "access_denied").await?)
+        Ok(self.store.close_connect_session(session.id, "access_denied").await?)
+    }
+
+    /// Whether the person has connected already, in this browser: then it may go back where it came from.
+    pub async fn is_done_here(
+        &self,
+        session: &ConnectSession,
+        binder: &Secret,
+    ) -> Result<bool, ConnectError> {
+        let is_waiting = session.state_at(self.clock.now()) == ConnectSessionState::AwaitingCompletion;
+        Ok(is_waiting && self.store.is_connect_session_of(session.id, &digest(binder.expose())).await?)
     }
 
     /// Whether this browser may act in the session, in this way and at this place.
@@ -297,116 +295,5 @@ impl Connect {
             }
         }
         Ok(url)
-    }
-
-    /// Makes the connection, if the handle is right and the product means the user for whom it began the session.
-    pub async fn complete_session(
-        &self,
-        session: &ConnectSession,
-        handle: &str,
-        end_user: &str,
-        actor: &Actor,
-    ) -> Result<Connection, SessionError> {
-        let now = self.clock.now();
-        let state = session.state_at(now);
-        if state != ConnectSessionState::AwaitingCompletion {
-            return Err(SessionError::Over(state));
-        }
-        let handle = digest(handle);
-        if !self.store.is_handle(session.id, &handle).await? {
-            return Err(SessionError::Handle);
-        }
-        if end_user != session.end_user {
-            self.store.fail_connect_session(session.id, "wrong_end_user").await?;
-            return Err(SessionError::EndUser);
-        }
-        let Some(brought) = self.store.take_waiting(session, &handle, now).await? else {
-            return Err(SessionError::Over(ConnectSessionState::Completed));
-        };
-        let (connect, session, actor) = (self.clone(), session.clone(), actor.clone());
-        // A caller that hangs up does not leave a spent code without its connection.
-        let work = async move {
-            match connect.use_brought(&session, &brought, &actor).await {
-                Ok(connection) => {
-                    connect.store.complete_connect_session(session.id, connection.id).await?;
-                    Ok(connection)
-                }
-                Err(error) => {
-                    connect.store.fail_connect_session(session.id, error.code()).await?;
-                    Err(error.into())
-                }
-            }
-        };
-        match self.tracker.spawn(work).await {
-            Ok(done) => done,
-            Err(_) => Err(SessionError::Over(ConnectSessionState::Failed)),
-        }
-    }
-
-    async fn use_brought(
-        &self,
-        session: &ConnectSession,
-        brought: &Secret,
-        actor: &Actor,
-    ) -> Result<Connection, ConnectError> {
-        match serde_json::from_str(brought.expose()).map_err(|_| ConnectError::Gone)? {
-            Brought::Code { integration, base_url, scopes, code, code_verifier } => {
-                let consent = Consent {
-                    integration,
-                    base_url: BaseUrl::parse_configured(&base_url)?,
-                    scopes: Scopes::parse(&scopes),
-                    wish: wish(session),
-                };
-                let id = self.exchange(consent, Secret::new(code), Secret::new(code_verifier), actor).await?;
-                self.store.connection(id).await?.ok_or(ConnectError::Gone)
-            }
-            Brought::Token { integration, base_url, token, username } => {
-                let token = Secret::new(token);
-                let target = integration.map_or(Target::BaseUrl(base_url), Target::Integration);
-                match session.connection {
-                    Some(id) => self.replace_in_session(id, token, actor).await,
-                    None => self.adopt_in_session(session, (target, token), username, actor).await,
-                }
-            }
-        }
-    }
-
-    async fn replace_in_session(
-        &self,
-        id: ConnectionId,
-        token: Secret,
-        actor: &Actor,
-    ) -> Result<Connection, ConnectError> {
-        let was = self.store.connection(id).await?.ok_or(ConnectError::Gone)?;
-        self.replace(&was, Replacement { token, allow_different_account: false }, actor).await
-    }
-
-    async fn adopt_in_session(
-        &self,
-        session: &ConnectSession,
-        (target, token): (Target, Secret),
-        username: Option<String>,
-        actor: &Actor,
-    ) -> Result<Connection, ConnectError> {
-        let wanted = username.unwrap_or_else(|| session.end_user.clone());
-        let fields = Fields {
-            name: self.free_name(&wanted, Some(&session.tenant)).await?,
-            tenant: Some(session.tenant.clone()),
-            use_cases: session.use_cases.clone(),
-            ..Fields::default()
-        };
-        let pasted = Pasted { target, token, token_kind: None, renewal: RenewalKind::Manual, fields };
-        self.adopt(pasted, actor).await
-    }
-}
-
-fn wish(session: &ConnectSession) -> Wish {
-    match session.connection {
-        Some(id) => Wish::Reauthorize(id),
-        None => Wish::Connect {
-            name: None,
-            tenant: Some(session.tenant.clone()),
-            use_cases: session.use_cases.clone(),
-        },
     }
 }

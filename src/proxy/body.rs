@@ -4,6 +4,11 @@ use super::ProxyError;
 use crate::outbound::Chunks;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a piece of a body that is kept may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The largest body that is kept, in bytes.
 pub(super) const KEPT: usize = 64 * 1024;
@@ -23,7 +28,7 @@ impl Outgoing {
             return Ok(Self::Streamed(body));
         }
         let mut kept = BytesMut::new();
-        while let Some(chunk) = body.next().await {
+        while let Some(chunk) = timeout(PATIENCE, body.next()).await.map_err(|_| ProxyError::Body)? {
             kept.extend_from_slice(&chunk.map_err(|_| ProxyError::Body)?);
             if kept.len() > KEPT {
                 let first = stream::once(async move { Ok(kept.freeze()) });

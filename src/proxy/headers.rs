@@ -6,7 +6,9 @@
 use crate::domain::{BaseUrl, Secret};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, LOCATION},
+    header::{
+        CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, LOCATION,
+    },
 };
 use url::Url;
 
@@ -87,22 +89,35 @@ pub(super) struct Rewrite<'a> {
 }
 
 /// An answer's headers as they go back.
-pub(super) fn downstream(mut headers: HeaderMap, token: &Secret, rewrite: &Rewrite<'_>) -> HeaderMap {
+pub(super) fn downstream(
+    mut headers: HeaderMap,
+    (token, sent): (&Secret, &HeaderValue),
+    rewrite: &Rewrite<'_>,
+) -> HeaderMap {
     drop_hop_by_hop(&mut headers);
     drop_where(&mut headers, |name| NOT_BACK.contains(&name) || name.starts_with("access-control-"));
     // Whatever echoes the token does not go back.
     let echoing: Vec<_> = headers
         .iter()
-        .filter(|(_, value)| token.is_in(value.as_bytes()))
+        .filter(|(_, value)| token.is_in(value.as_bytes()) || holds(value, sent))
         .map(|(name, _)| name.clone())
         .collect();
     for name in echoing {
         headers.remove(name);
     }
-    change(&mut headers, &LOCATION, |address| rewrite.address(address));
+    change(&mut headers, &LOCATION, |address| rewrite.here(address, false));
+    change(&mut headers, &CACHE_CONTROL, not_shared);
     change(&mut headers, &LINK, |links| Some(rewrite.links(links)));
     sandbox(&mut headers);
     headers
+}
+
+/// Whether what was sent as a credential stands in there, without the name of its scheme.
+fn holds(value: &HeaderValue, sent: &HeaderValue) -> bool {
+    let sent = sent.as_bytes();
+    let from = sent.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
+    let (sent, value) = (&sent[from..], value.as_bytes());
+    !sent.is_empty() && value.windows(sent.len()).any(|part| part == sent)
 }
 
 /// A browser that opens such an answer must not run it as if it were ours.
@@ -118,10 +133,15 @@ fn sandbox(headers: &mut HeaderMap) {
 impl Rewrite<'_> {
     /// An address at the base URL, as this proxy's. `None`: it leads elsewhere, and stays.
     pub(super) fn address(&self, address: &str) -> Option<String> {
+        self.here(address, true)
+    }
+
+    /// `loosely`: also what names the same thing at another host. Not for redirects, which would lead in a circle.
+    fn here(&self, address: &str, loosely: bool) -> Option<String> {
         let url = self.asked.join(address).ok()?;
         let root = self.base_url.join("");
         let below = url.path().strip_prefix(root.path().trim_end_matches('/'))?;
-        let is_ours = url.origin() == root.origin() || self.is_the_same_thing(&url);
+        let is_ours = url.origin() == root.origin() || (loosely && self.is_the_same_thing(&url));
         (is_ours && below.starts_with('/')).then(|| {
             let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
             let fragment = url.fragment().map(|fragment| format!("#{fragment}")).unwrap_or_default();
@@ -150,6 +170,13 @@ impl Rewrite<'_> {
         }
         rewritten + rest
     }
+}
+
+/// A cache in between cannot know whose key made the answer.
+fn not_shared(rules: &str) -> Option<String> {
+    let is_shared =
+        rules.split(',').any(|rule| rule.trim() == "public" || rule.trim().starts_with("s-maxage"));
+    is_shared.then(|| "private".to_owned())
 }
 
 fn change(headers: &mut HeaderMap, name: &HeaderName, change: impl Fn(&str) -> Option<String>) {
@@ -199,7 +226,8 @@ mod tests {
             asked: &asked,
             proxy_url: "https://mooring.example.com/proxy/acme",
         };
-        downstream(headers(lines), &Secret::new("glpat-secret"), &rewrite)
+        let sent = HeaderValue::from_static("Basic b2F1dGgyOmdscGF0LXNlY3JldA==");
+        downstream(headers(lines), (&Secret::new("glpat-secret"), &sent), &rewrite)
     }
 
     #[test]
@@ -228,14 +256,19 @@ mod tests {
             ("www-authenticate", "Basic realm=\"GitLab\""),
             ("access-control-allow-origin", "*"),
             ("x-echo", "Bearer glpat-secret"),
+            ("x-other-echo", "Basic b2F1dGgyOmdscGF0LXNlY3JldA=="),
+            ("cache-control", "public, max-age=60"),
             ("content-type", "application/json"),
             ("ratelimit-remaining", "1999"),
             ("x-next-page", ""),
         ]);
-        for gone in ["set-cookie", "www-authenticate", "access-control-allow-origin", "x-echo"] {
+        for gone in
+            ["set-cookie", "www-authenticate", "access-control-allow-origin", "x-echo", "x-other-echo"]
+        {
             assert!(!kept.contains_key(gone), "{gone}");
         }
         assert_eq!(kept["ratelimit-remaining"], "1999");
+        assert_eq!(kept[CACHE_CONTROL], "private");
         assert!(kept.contains_key("x-next-page") && !kept.contains_key(CONTENT_DISPOSITION));
     }
 

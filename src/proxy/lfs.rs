@@ -5,19 +5,31 @@ use super::headers::Rewrite;
 use crate::{domain::Secret, outbound::Streamed};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use http::{HeaderMap, Method, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap, Method,
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
+};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 /// A batch names a hundred objects; this fits thousands, in bytes.
 const MOST: usize = 4 << 20;
 
-/// Whether this request asks for a batch.
+/// Whether this request asks for a batch, in every spelling that leads there.
 pub(super) fn is_batch(method: &Method, path: &str) -> bool {
-    *method == Method::POST && path.ends_with("/info/lfs/objects/batch")
+    let plain = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+    let segments: Vec<_> = plain.split('/').filter(|segment| !segment.is_empty()).collect();
+    *method == Method::POST && segments.ends_with(&["info", "lfs", "objects", "batch"])
 }
 
-/// The same answer with addresses that lead here, and without the provider's credential. What is no batch has neither
-/// and stays as it is; what is too large to be looked at does not go on.
+/// The answer must come in the open and whole, so that it can be read.
+pub(super) fn ask_plainly(headers: &mut HeaderMap) {
+    headers.remove(ACCEPT_ENCODING);
+    headers.remove(RANGE);
+}
+
+/// The same answer with addresses that lead here, and without the provider's credential. What cannot be looked at does
+/// not go on, unless it is a refusal, which holds neither.
 pub(super) async fn rewritten(answer: Streamed, token: &Secret, rewrite: &Rewrite<'_>) -> Streamed {
     let Streamed { status, mut headers, mut body } = answer;
     let mut read = BytesMut::new();
@@ -32,6 +44,7 @@ pub(super) async fn rewritten(answer: Streamed, token: &Secret, rewrite: &Rewrit
     }
     let bytes = match serde_json::from_slice(&read) {
         Ok(batch) => Bytes::from(cleaned(batch, token, rewrite).to_string()),
+        Err(_) if status.is_success() => return broken(status, headers, "the batch cannot be read"),
         Err(_) => read.freeze(),
     };
     headers.insert(CONTENT_LENGTH, bytes.len().into());
@@ -45,9 +58,13 @@ fn broken(status: http::StatusCode, mut headers: HeaderMap, why: &'static str) -
 
 fn cleaned(mut batch: Value, token: &Secret, rewrite: &Rewrite<'_>) -> Value {
     let objects = batch.get_mut("objects").and_then(Value::as_array_mut).into_iter().flatten();
-    let actions = objects.filter_map(|object| object.get_mut("actions")?.as_object_mut());
-    for action in actions.flat_map(Map::values_mut) {
-        clean(action, token, rewrite);
+    for object in objects.filter_map(Value::as_object_mut) {
+        // The client must bring its own key.
+        object.remove("authenticated");
+        let actions = object.get_mut("actions").and_then(Value::as_object_mut).into_iter();
+        for action in actions.flat_map(Map::values_mut) {
+            clean(action, token, rewrite);
+        }
     }
     batch
 }
@@ -78,12 +95,20 @@ mod tests {
         let rewrite =
             Rewrite { base_url: &base_url, asked: &asked, proxy_url: "https://m.example.com/proxy/acme" };
         let object = |host: &str, header: Value| json!({ "oid": "1", "actions": { "download": { "href": format!("{host}/acme/web.git/gitlab-lfs/objects/1"), "header": header } } });
-        let batch = json!({ "transfer": "basic", "objects": [
+        for path in [
+            "a/b.git/info/lfs/objects/batch",
+            "a/b.git/info//LFS/objects/batch/",
+            "b.git/info/lfs/objects/%62atch",
+        ] {
+            assert!(is_batch(&Method::POST, path), "{path}");
+        }
+        let mut batch = json!({ "transfer": "basic", "objects": [
             object("https://gitlab.example.com", json!({ "Authorization": "Basic b2F1dGgyOmdscGF0LXg=", "X-Kept": "1" })),
             object("http://internal:8080", json!({ "Authorization": "Basic b2F1dGgyOmdscGF0LXg=" })),
             object("https://storage.example.com/bucket", json!({ "authorization": "x", "X-Echo": "glpat-x" })),
             { "oid": "2", "error": { "code": 404, "message": "Not found" } },
         ] });
+        batch["objects"][0]["authenticated"] = true.into();
         let cleaned = cleaned(batch, &Secret::new("glpat-x"), &rewrite);
         let expected = json!({ "transfer": "basic", "objects": [
             object("https://m.example.com/proxy/acme", json!({ "X-Kept": "1" })),

@@ -160,7 +160,7 @@ impl Store {
     pub async fn give_handle(&self, id: ConnectSessionId, handle: &Digest) -> Result<bool, StoreError> {
         let given = on!(self.db, write, |pool| sqlx::query(
             "update connect_sessions set handle_hash = $2
-              where connect_session_id = $1 and state = 'awaiting_completion'",
+              where connect_session_id = $1 and waiting is not null",
         )
         .bind(id.to_string())
         .bind(handle)
@@ -182,8 +182,8 @@ impl Store {
         Ok(count == 1)
     }
 
-    /// Takes what waits, once, with the handle that leads to it. The session counts as failed until
-    /// [`Store::complete_connect_session`] says otherwise.
+    /// Takes what waits, once, with the handle that leads to it. How the session ends is told by
+    /// [`Store::complete_connect_session`] or [`Store::fail_connect_session`]; if neither comes, it expires.
     pub async fn take_waiting(
         &self,
         session: &ConnectSession,
@@ -197,18 +197,19 @@ impl Store {
         .bind(&row)
         .fetch_optional(pool)
         .await?);
-        let taken = on!(self.db, write, |pool| sqlx::query(
+        let taken = on!(self.db, write, |pool| {
+            sqlx::query(
             "update connect_sessions
-                set state = 'failed', error = 'completion_broke_off', waiting = null, handle_hash = null
-              where connect_session_id = $1 and state = 'awaiting_completion' and handle_hash = $2
-                and waiting_until > $3",
+                set waiting = null, handle_hash = null
+              where connect_session_id = $1 and waiting is not null and handle_hash = $2 and waiting_until > $3",
         )
         .bind(&row)
         .bind(handle)
         .bind(micros(now))
         .execute(pool)
         .await?
-        .rows_affected());
+        .rows_affected()
+        });
         let Some(sealed) = sealed.flatten().filter(|_| taken == 1) else { return Ok(None) };
         Ok(Some(self.keyring.open_secret(&sealed, binding(&row, &session.return_url))?))
     }
@@ -242,6 +243,38 @@ impl Store {
         .await?
         .rows_affected());
         Ok(())
+    }
+}
+
+impl Store {
+    /// Ends a session in which the person has not connected yet. What waits in another one stays.
+    pub async fn close_connect_session(&self, id: ConnectSessionId, error: &str) -> Result<(), StoreError> {
+        on!(self.db, write, |pool| sqlx::query(
+            "update connect_sessions set state = 'failed', error = $2
+              where connect_session_id = $1 and state = 'open'",
+        )
+        .bind(id.to_string())
+        .bind(error)
+        .execute(pool)
+        .await?
+        .rows_affected());
+        Ok(())
+    }
+
+    /// Whether a session belongs to this browser.
+    pub async fn is_connect_session_of(
+        &self,
+        id: ConnectSessionId,
+        binder: &Digest,
+    ) -> Result<bool, StoreError> {
+        let count: i64 = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select count(*) from connect_sessions where connect_session_id = $1 and binder_hash = $2"
+        )
+        .bind(id.to_string())
+        .bind(binder)
+        .fetch_one(pool)
+        .await?);
+        Ok(count == 1)
     }
 }
 

@@ -178,8 +178,7 @@ impl Store {
                 .execute(pool)
                 .await?;
             sqlx::query(
-                "update connect_sessions
-                    set state = 'failed', error = 'completion_expired', waiting = null, handle_hash = null
+                "update connect_sessions set waiting = null, handle_hash = null
                   where waiting_until <= $1 and waiting is not null",
             )
             .bind(micros(now))

@@ -76,6 +76,10 @@ impl Problem {
     pub fn of_proxy(error: ProxyError, state: &AppState) -> Self {
         let because = |status, code| Self::new(status, code, error.to_string());
         match error {
+            ProxyError::Handout(HandoutError::AmbiguousName) => {
+                let detail = "Several tenants have a connection of that name. Use its id in its place.";
+                Self::new(StatusCode::CONFLICT, "ambiguous_name", detail)
+            }
             ProxyError::Handout(error) => Self::of_handout(error, state),
             ProxyError::Instance(_) => because(StatusCode::CONFLICT, "integration_misconfigured"),
             ProxyError::Path => because(StatusCode::BAD_REQUEST, "invalid_path"),
@@ -158,9 +162,10 @@ impl From<SessionError> for Problem {
         let status = match error {
             SessionError::Connect(error) => return error.into(),
             SessionError::ReturnUrl => StatusCode::UNPROCESSABLE_ENTITY,
-            SessionError::Handle | SessionError::EndUser | SessionError::OtherBrowser => {
-                StatusCode::FORBIDDEN
-            }
+            SessionError::Handle
+            | SessionError::OtherKey
+            | SessionError::EndUser
+            | SessionError::OtherBrowser => StatusCode::FORBIDDEN,
             SessionError::Over(ConnectSessionState::Expired) => StatusCode::GONE,
             SessionError::Over(_) => StatusCode::CONFLICT,
         };

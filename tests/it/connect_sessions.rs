@@ -115,6 +115,28 @@ on_both!(consent_waits_until_the_product_completes_it, async |on: On| {
     browser.get(&begun.link).await.expect(409);
 });
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_click_and_a_second_tab_lead_where_the_first_did() {
+    let product = Product::start(On::Sqlite).await;
+    let begun = product.begin().await;
+    let browser = product.app.http.stranger();
+    let path = format!("{}/authorize", begun.link);
+    let late = Flow::begin_at(&browser, &path, &[]).await.deny(product.app.sim());
+    let back = product.consent(&browser, &begun).await;
+    let first = brought(&back, "handle").expect("a handle");
+    // The other tab says no afterwards: what waits is not lost by it.
+    let second = brought(&browser.get(&late.path()).await, "handle").expect("a fresh handle");
+    let again = browser.post_form(&path, &[]).await;
+    let third = brought(&again, "handle").expect("a double click leads back");
+    let reloaded = brought(&browser.get(&begun.link).await, "handle").expect("and so does a reload");
+    product.app.http.stranger().get(&begun.link).await.expect(409);
+    for old in [&first, &second, &third] {
+        product.complete(&begun, old, "ada").await.expect(403);
+    }
+    product.complete(&begun, &reloaded, "ada").await.expect(201);
+    assert_eq!(product.token_requests(), 1);
+}
+
 on_both!(a_pasted_token_waits_as_well, async |on: On| {
     let product = Product::start(on).await;
     let begun = product.begin().await;
@@ -149,6 +171,9 @@ on_both!(what_another_user_brought_back_is_void, async |on: On| {
     assert_eq!(late["code"], "session_failed");
     assert_eq!((product.token_requests(), product.connections().await), (0, 0));
     assert_eq!(product.state(&begun).await["error"], "wrong_end_user");
+    let admin = product.app.program(&["admin"]).await;
+    let events = admin.get("/api/v1/events?limit=3").await.expect(200).text;
+    assert!(events.contains("wrong_end_user") && events.contains(&begun.id), "{events}");
 });
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +195,10 @@ async fn a_wrong_handle_a_wrong_key_and_a_random_id_lead_nowhere() {
     other.get(&path).await.expect(404);
     other.post_json(&format!("{path}/complete"), body.clone()).await.expect(404);
     let random = "/api/v1/connect-sessions/0199a3c2-9f4e-7c3a-8d1e-2f3a4b5c6d7e/complete";
-    product.program.post_json(random, body).await.expect(404);
+    product.program.post_json(random, body.clone()).await.expect(404);
+    let second = product.app.program_of(Some("acme"), &["connections:write"]).await;
+    let refused = second.post_json(&format!("{path}/complete"), body).await.expect(403);
+    assert_eq!(refused.json()["code"], "wrong_api_key");
     let reader = product.app.program_of(Some("acme"), &["connections:read"]).await;
     reader.get(&path).await.expect(403);
     assert_eq!(product.token_requests(), 0);
@@ -225,7 +253,7 @@ async fn links_and_what_waits_end_by_themselves() {
     browser.post_form(&format!("{}/authorize", unused.link), &[("integration", "gitlab")]).await.expect(410);
     let store = &product.app.app().state.store;
     store.sweep(product.app.clock.now()).await.unwrap();
-    assert_eq!(product.state(&used).await["error"], "completion_expired");
+    assert_eq!(product.state(&used).await["state"], "expired");
     assert_eq!(product.token_requests(), 0);
 }
 

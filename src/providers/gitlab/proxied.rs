@@ -3,6 +3,7 @@
 use crate::domain::Secret;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method};
+use percent_encoding::percent_decode_str;
 
 /// The API takes Bearer for every kind of token; git over HTTP takes a token only as a Basic password (GitLab docs,
 /// "Clone using a token").
@@ -23,26 +24,25 @@ fn is_git(path: &str) -> bool {
     path.contains(".git/") && !path.starts_with("api/")
 }
 
-/// Revoking "self", whichever kind of token it is, and rotating any token, which may be the own one by its number and
-/// answers with the new one (GitLab docs, "Personal access tokens API"); and the OAuth endpoints, which belong to the
-/// connection.
+/// Revoking "self" or rotating or revoking a token by its number, which may be the own one, whichever kind of token it
+/// is; a rotation answers with the new one (GitLab docs, "Personal access tokens API"). And the OAuth endpoints, which
+/// belong to the connection.
 pub(super) fn endangers_own_token(method: &Method, path: &str) -> bool {
     let plain = path.to_ascii_lowercase().replace("%2f", "/");
     let segments: Vec<_> = plain.split('/').filter(|part| !part.is_empty()).map(decoded).collect();
     let segments: Vec<_> = segments.iter().map(String::as_str).collect();
     let is_own = |window: &[&str]| {
         let is_token = matches!(window[0], "personal_access_tokens" | "access_tokens");
-        is_token && (window[1] == "self" || window.get(2) == Some(&"rotate"))
+        is_token && (window[1] == "self" || *method == Method::DELETE || window.get(2) == Some(&"rotate"))
     };
     let names_own = (2..=3).any(|length| segments.windows(length).any(is_own));
     segments.first() == Some(&"oauth") || (names_own && !matches!(*method, Method::GET | Method::HEAD))
 }
 
-/// A segment with its percent-encoded letters in the open.
+/// A segment with its percent-encoded letters in the open, and without a format: GitLab takes `self.json` for `self`.
 fn decoded(segment: &str) -> String {
-    url::form_urlencoded::parse(segment.replace('+', "%2b").as_bytes())
-        .next()
-        .map_or_else(String::new, |(name, _)| name.to_lowercase())
+    let plain = percent_decode_str(segment).decode_utf8_lossy().to_lowercase();
+    plain.split('.').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -65,6 +65,9 @@ mod tests {
             "api/v4/personal_access_tokens/self",
             "api/v4//Personal_Access_Tokens/self/rotate",
             "api/v4/personal_access_tokens/sel%66/rotate",
+            "api/v4/personal_access_tokens/self.json",
+            "api/v4/personal_access_tokens/7/rotate.json",
+            "api/v4/personal_access_tokens/7/rotate%2ejson",
             "api/v4/projects/12/access_tokens/self/rotate",
             "api/v4/personal_access_tokens/7/rotate",
             "api/v4/groups/acme%2Fsub/access_tokens/self/rotate",
@@ -74,7 +77,8 @@ mod tests {
             assert!(!endangers_own_token(&Method::GET, path), "{path}");
         }
         assert!(endangers_own_token(&Method::GET, "oauth/token/info"));
-        for path in ["api/v4/personal_access_tokens/7", "api/v4/user", "self/access_tokens.git/info/refs"] {
+        assert!(endangers_own_token(&Method::DELETE, "api/v4/projects/1/access_tokens/7"));
+        for path in ["api/v4/projects/1/access_tokens", "api/v4/user", "self/access_tokens.git/info/refs"] {
             assert!(!endangers_own_token(&Method::POST, path), "{path}");
         }
     }

@@ -1,6 +1,6 @@
 //! Connect sessions: a product lets its user connect an account, and completes it when that user is back.
 
-use super::{InTenant, actor, find, view::ConnectionView};
+use super::{InTenant, find, view::ConnectionView};
 use crate::{
     connect::NewSession,
     domain::{Caller, ConnectSession, ConnectSessionState, Method, Permission},
@@ -164,7 +164,7 @@ pub(super) struct Completion {
     end_user: String,
 }
 
-/// Completes a connect session: only now the code is exchanged and the connection made.
+/// Completes a connect session, with the key that began it: only now the code is exchanged and the connection made.
 #[utoipa::path(post, path = "/api/v1/connect-sessions/{id}/complete", tag = "connect sessions",
     security(("api_key" = [])), params(("id" = String, Path, description = "The session's id")),
     request_body = Completion, responses(
@@ -179,7 +179,8 @@ pub(super) async fn complete_connect_session(
     let caller = key.may(Permission::ConnectionsWrite)?;
     let session = session(&state, &caller, &id).await?;
     let Completion { handle, end_user } = completion;
-    let connection = state.connect.complete_session(&session, &handle, &end_user, &actor(&caller)).await?;
+    let connection =
+        state.connect.complete_session(&session, (&handle, &end_user), &caller.api_key_id).await?;
     let location = format!("/api/v1/connections/{}", connection.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(ConnectionView::of(connection, &state))))
 }

@@ -8,8 +8,8 @@ use axum::{
 };
 use url::Url;
 
-/// As long as an authorization may take.
-const MAX_AGE: u32 = 600;
+/// As long as a connect session's link works; an authorization takes less.
+const MAX_AGE: u32 = 1_800;
 
 /// A browser, by the secret in its cookie. All its tabs share one.
 pub(super) struct Browser {
@@ -35,12 +35,12 @@ pub(super) fn secret(headers: &HeaderMap, is_https: bool) -> Option<String> {
 }
 
 impl Browser {
-    /// Sends the browser to the provider, with its cookie for ten more minutes.
+    /// Sends the browser to the provider, with its cookie for half an hour more.
     pub(super) fn sent_to(&self, url: &Url) -> Response {
         self.remembered(Redirect::to(url.as_str()).into_response())
     }
 
-    /// An answer with the browser's cookie for ten more minutes.
+    /// An answer with the browser's cookie for half an hour more.
     pub(super) fn remembered(&self, mut response: Response) -> Response {
         let secure = if self.is_https { "; Secure" } else { "" };
         let (name, value) = (name(self.is_https), self.secret.expose());
@@ -65,7 +65,7 @@ mod tests {
         let first = known_or_new(&HeaderMap::new(), true);
         let sent = first.sent_to(&"https://gitlab.com/".parse().unwrap());
         let cookie = sent.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
-        assert!(cookie.ends_with("Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
+        assert!(cookie.ends_with("Path=/; Max-Age=1800; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
         let mut headers = HeaderMap::new();
         let back = format!("other=1; {}", cookie.split(';').next().unwrap());
         headers.insert(header::COOKIE, back.parse().unwrap());

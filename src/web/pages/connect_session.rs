@@ -3,7 +3,10 @@
 //! Opening the link changes nothing: chat programs and mail scanners open links, too. The first browser that presses a
 //! button has the session for itself.
 
-use super::{Frame, Page, browser, form::Form, problem::Failure, refusal::Refusal, settings::in_order};
+use super::{
+    Frame, Page, browser, form::Form, problem::Failure, refusal::Refusal, settings::in_order,
+    submitted::SELF_HOSTED,
+};
 use crate::{
     connect::{ConnectError, SessionError, Target},
     domain::{ConnectSession, ConnectSessionState, Method, TokenKind},
@@ -16,9 +19,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use url::Url;
-
-/// The choice of an instance that nobody configured.
-const SELF_HOSTED: &str = super::submitted::SELF_HOSTED;
 
 #[derive(Template)]
 #[template(path = "connect_session.html")]
@@ -52,8 +52,12 @@ struct Place {
 pub(super) async fn show(
     State(state): State<AppState>,
     Path(link): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let session = find(&state, &link).await?;
+    if let Some(back) = done_here(&state, &session, &browser::known_or_new(&headers, state.is_https)).await? {
+        return Ok(back);
+    }
     refuse_over(&session, &state)?;
     Ok(super::ok(page(&state, link, &session, &Form::parse(b""), None)))
 }
@@ -66,6 +70,9 @@ pub(super) async fn authorize(
 ) -> Result<Response, Failure> {
     let session = find(&state, &link).await?;
     let browser = browser::known_or_new(&headers, state.is_https);
+    if let Some(back) = done_here(&state, &session, &browser).await? {
+        return Ok(back);
+    }
     let first =
         || in_order(&state.instances).find(|one| one.application.is_some()).map(|one| one.id.as_str());
     let chosen = session.integration.as_deref().or_else(|| form.filled("integration")).or_else(first);
@@ -84,6 +91,9 @@ pub(super) async fn paste(
 ) -> Result<Response, Failure> {
     let session = find(&state, &link).await?;
     let browser = browser::known_or_new(&headers, state.is_https);
+    if let Some(back) = done_here(&state, &session, &browser).await? {
+        return Ok(back);
+    }
     let target = match target(&state, &session, &form).await {
         Ok(target) => target,
         Err(error) => return Ok(browser.remembered(refused(&state, link, &session, &form, error.into())?)),
@@ -107,6 +117,18 @@ pub(super) async fn decline(
         Ok(()) => Ok(browser.sent_to(&state.connect.way_back(session.id).await?)),
         Err(error) => Ok(browser.remembered(refused(&state, link, &session, &form, error)?)),
     }
+}
+
+/// A second click, a reload or the back button after the end lead where the first one did.
+async fn done_here(
+    state: &AppState,
+    session: &ConnectSession,
+    browser: &browser::Browser,
+) -> Result<Option<Response>, Failure> {
+    if !state.connect.is_done_here(session, &browser.secret).await? {
+        return Ok(None);
+    }
+    Ok(Some(browser.sent_to(&state.connect.way_back(session.id).await?)))
 }
 
 /// A connection that is reconnected stays where it is.

@@ -62,7 +62,11 @@ on_both!(a_session_goes_from_step_to_step, async |on: On| {
     assert!(taken.is_same(&brought));
     assert!(store.take_waiting(&session, &handle, NOW).await.unwrap().is_none(), "once");
     let half_way = store.connect_session(session.id).await.unwrap().unwrap();
-    assert_eq!(half_way.state, ConnectSessionState::Failed, "until its end is known");
+    assert_eq!(half_way.state, ConnectSessionState::AwaitingCompletion, "until its end is known");
+    assert!(!store.give_handle(session.id, &handle).await.unwrap(), "nothing waits any more");
+    store.close_connect_session(session.id, "access_denied").await.unwrap();
+    assert!(store.is_connect_session_of(session.id, &digest("hers")).await.unwrap());
+    assert!(!store.is_connect_session_of(session.id, &digest("his")).await.unwrap());
 
     let made = ConnectionId::fresh();
     store.complete_connect_session(session.id, made).await.unwrap();
@@ -87,7 +91,11 @@ on_both!(what_fails_or_is_left_lying_keeps_nothing, async |on: On| {
     assert_eq!(waiting().await, 0);
     let error = async |id| store.connect_session(id).await.unwrap().unwrap().error;
     assert_eq!(error(failed.id).await.as_deref(), Some("wrong_end_user"));
-    assert_eq!(error(left.id).await.as_deref(), Some("completion_expired"));
+    let expired = store.connect_session(left.id).await.unwrap().unwrap();
+    assert_eq!((expired.state_at(until), expired.error), (ConnectSessionState::Expired, None));
+    let open = added(&shelf, "eve").await;
+    store.close_connect_session(open.id, "access_denied").await.unwrap();
+    assert_eq!(error(open.id).await.as_deref(), Some("access_denied"));
     store.sweep(NOW + Duration::days(91)).await.unwrap();
     assert!(store.connect_session(left.id).await.unwrap().is_none());
 });
