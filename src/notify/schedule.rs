@@ -23,8 +23,8 @@ const SHORTEST_REST: Duration = Duration::seconds(30);
 const LONGEST_REST: Duration = Duration::minutes(15);
 
 /// When to try again after attempt number `attempts` failed at `now`, not before `asked` is over. The pause is
-/// any part of the longest one ("full jitter"), so that many deliveries do not come back at once. `None`: it
-/// is time to give up.
+/// from half of the longest one to all of it: many deliveries do not come back at once, and none at once. `None`:
+/// it is time to give up.
 pub(super) fn next_attempt(
     attempts: i64,
     now: OffsetDateTime,
@@ -33,7 +33,7 @@ pub(super) fn next_attempt(
     chance: f64,
 ) -> Option<OffsetDateTime> {
     let nth = usize::try_from(attempts - 1).unwrap_or_default().min(PAUSES.len() - 1);
-    let pause = (PAUSES[nth] * chance).max(asked);
+    let pause = (PAUSES[nth] * part(chance)).max(asked);
     (now < give_up_at).then(|| (now + pause).min(give_up_at))
 }
 
@@ -42,7 +42,12 @@ pub(super) fn next_attempt(
 pub(super) fn rest(failures: i64, chance: f64) -> Option<Duration> {
     let beyond = u32::try_from(failures - TOLERATED).ok()?;
     let longest = (SHORTEST_REST * 2_i32.pow(beyond.min(10))).min(LONGEST_REST);
-    Some(longest * (0.5 + 0.5 * chance))
+    Some(longest * part(chance))
+}
+
+/// From half to all.
+fn part(chance: f64) -> f64 {
+    0.5 + 0.5 * chance
 }
 
 #[cfg(test)]
@@ -63,13 +68,13 @@ mod tests {
             let found = pause(attempts, Duration::ZERO, ALL).as_seconds_f64();
             assert!((found - f64::from(longest)).abs() < 0.1, "{attempts}: {found}");
         }
-        assert_eq!(pause(3, Duration::ZERO, 0.5), Duration::minutes(1));
+        assert_eq!(pause(3, Duration::ZERO, 0.0), Duration::minutes(1));
     }
 
     #[test]
     fn what_the_endpoint_asks_for_is_the_least() {
         assert_eq!(pause(1, Duration::minutes(7), 0.5), Duration::minutes(7));
-        assert_eq!(pause(8, Duration::minutes(7), 0.5), Duration::hours(2));
+        assert_eq!(pause(8, Duration::minutes(7), 0.0), Duration::hours(2));
     }
 
     #[test]
