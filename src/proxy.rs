@@ -8,6 +8,7 @@
 mod body;
 mod headers;
 mod lfs;
+mod rewrite;
 mod target;
 
 pub use crate::outbound::{BodyError, Chunks, Streamed};
@@ -19,11 +20,12 @@ use crate::{
     providers::{Instance, Instances, Provider, UnknownInstance},
 };
 use body::Outgoing;
-use headers::Rewrite;
 use http::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH, UPGRADE},
 };
+use rewrite::Rewrite;
+use target::Target;
 use time::Duration;
 use url::Url;
 
@@ -85,15 +87,16 @@ impl Proxy {
     /// Sends a request on with the connection's credential, and gives the beginning of the answer.
     pub async fn forward(&self, caller: &Caller, ask: Ask<'_>) -> Result<Streamed, ProxyError> {
         refuse_what_is_no_message(&ask)?;
-        // Read first: a body may take its time, and a key or a token that ended meanwhile is not used.
+        let target = Target::checked(ask.path, ask.query)?;
+        if self.provider.api().endangers_own_token(&ask.method, ask.path) {
+            return Err(ProxyError::OwnCredential);
+        }
+        // Before the token: a body may take its time to come.
         let body = Outgoing::read(ask.body, announced(&ask.headers)).await?;
         let handed = self.handout.hand_out(caller, token(ask.reference, None)).await?;
         let connection = &handed.held.connection;
         let instance = self.instances.of(connection)?;
-        let url = target::target(&connection.base_url, ask.path, ask.query)?;
-        if self.provider.api().endangers_own_token(&ask.method, ask.path) {
-            return Err(ProxyError::OwnCredential);
-        }
+        let url = target.below(&connection.base_url);
         let mut headers = headers::upstream(ask.headers);
         if lfs::is_batch(&ask.method, ask.path) {
             lfs::ask_plainly(&mut headers);

@@ -199,24 +199,23 @@ impl Connect {
         self.keep_brought(session, &brought).await
     }
 
-    /// The person does not want to.
+    /// The person does not want to, or no longer: what waits already is thrown away.
     pub async fn decline_session(
         &self,
         session: &ConnectSession,
         binder: &Secret,
     ) -> Result<(), SessionError> {
-        self.bind(session, binder).await?;
-        Ok(self.store.close_connect_session(session.id, "access_denied").await?)
+        if !self.is_done_here(session.id, binder).await? {
+            self.bind(session, binder).await?;
+        }
+        Ok(self.store.fail_connect_session(session.id, "access_denied").await?)
     }
 
     /// Whether the person has connected already, in this browser: then it may go back where it came from.
-    pub async fn is_done_here(
-        &self,
-        session: &ConnectSession,
-        binder: &Secret,
-    ) -> Result<bool, ConnectError> {
+    pub async fn is_done_here(&self, id: ConnectSessionId, binder: &Secret) -> Result<bool, ConnectError> {
+        let Some(session) = self.store.connect_session(id).await? else { return Ok(false) };
         let is_waiting = session.state_at(self.clock.now()) == ConnectSessionState::AwaitingCompletion;
-        Ok(is_waiting && self.store.is_connect_session_of(session.id, &digest(binder.expose())).await?)
+        Ok(is_waiting && self.store.is_connect_session_of(id, &digest(binder.expose())).await?)
     }
 
     /// Whether this browser may act in the session, in this way and at this place.
@@ -246,9 +245,9 @@ impl Connect {
     }
 
     async fn keep_brought(&self, session: &ConnectSession, brought: &Brought) -> Result<(), SessionError> {
-        let sealed = Secret::new(serde_json::to_string(brought).expect("our own type"));
+        let brought = Secret::new(serde_json::to_string(brought).expect("our own type"));
         let until = self.clock.now() + ConnectSession::WAITS;
-        if self.store.keep_waiting(session, &sealed, until).await? {
+        if self.store.keep_waiting(session, &brought, until).await? {
             return Ok(());
         }
         Err(SessionError::Over(ConnectSessionState::AwaitingCompletion))

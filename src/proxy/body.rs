@@ -5,9 +5,9 @@ use crate::outbound::Chunks;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// How long a piece of a body that is kept may take.
+/// How long is waited for a body that is kept. One that is slower is passed on as it comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The largest body that is kept, in bytes.
@@ -27,15 +27,17 @@ impl Outgoing {
         if announced.is_some_and(|length| length > KEPT as u64) {
             return Ok(Self::Streamed(body));
         }
+        let until = Instant::now() + PATIENCE;
         let mut kept = BytesMut::new();
-        while let Some(chunk) = timeout(PATIENCE, body.next()).await.map_err(|_| ProxyError::Body)? {
-            kept.extend_from_slice(&chunk.map_err(|_| ProxyError::Body)?);
-            if kept.len() > KEPT {
-                let first = stream::once(async move { Ok(kept.freeze()) });
-                return Ok(Self::Streamed(first.chain(body).boxed()));
+        while kept.len() <= KEPT {
+            match timeout_at(until, body.next()).await {
+                Ok(Some(chunk)) => kept.extend_from_slice(&chunk.map_err(|_| ProxyError::Body)?),
+                Ok(None) => return Ok(Self::Kept(kept.freeze())),
+                Err(_) => break,
             }
         }
-        Ok(Self::Kept(kept.freeze()))
+        let first = stream::once(async move { Ok(kept.freeze()) });
+        Ok(Self::Streamed(first.chain(body).boxed()))
     }
 
     /// The same body for another attempt. `None`: it is gone with the first.
@@ -75,6 +77,14 @@ mod tests {
             assert!(streamed.again().is_none());
             assert_eq!(length(streamed).await, KEPT + 10, "nothing is lost of it");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_takes_its_time_is_passed_on() {
+        let first = stream::iter([Ok(Bytes::from_static(b"x"))]);
+        let slow = Outgoing::read(Some(first.chain(stream::pending()).boxed()), None).await.unwrap();
+        let Outgoing::Streamed(mut body) = slow else { panic!("it was waited for") };
+        assert_eq!(body.next().await.unwrap().unwrap(), "x");
     }
 
     #[tokio::test]

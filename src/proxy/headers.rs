@@ -1,16 +1,16 @@
-//! Which headers go on, in both directions, and how addresses in answers are rewritten.
+//! Which headers go on, in both directions.
 //!
 //! The rule it guards: the caller's credentials never travel upstream, the provider's never travel back, and nothing
 //! that a provider says is a rule for the origin that Mooring's own pages have.
 
-use crate::domain::{BaseUrl, Secret};
+use super::rewrite::Rewrite;
+use crate::domain::Secret;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, LOCATION,
     },
 };
-use url::Url;
 
 /// About one connection and not about the message (RFC 9110 section 7.6.1), and their like.
 const HOP_BY_HOP: [&str; 10] = [
@@ -79,15 +79,6 @@ pub(super) fn upstream(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Where answers come from and what their addresses become.
-pub(super) struct Rewrite<'a> {
-    pub(super) base_url: &'a BaseUrl,
-    /// What was asked for, below the base URL.
-    pub(super) asked: &'a Url,
-    /// This proxy's address of the connection, without a trailing slash.
-    pub(super) proxy_url: &'a str,
-}
-
 /// An answer's headers as they go back.
 pub(super) fn downstream(
     mut headers: HeaderMap,
@@ -105,7 +96,7 @@ pub(super) fn downstream(
     for name in echoing {
         headers.remove(name);
     }
-    change(&mut headers, &LOCATION, |address| rewrite.here(address, false));
+    change(&mut headers, &LOCATION, |address| rewrite.redirect(address));
     change(&mut headers, &CACHE_CONTROL, not_shared);
     change(&mut headers, &LINK, |links| Some(rewrite.links(links)));
     sandbox(&mut headers);
@@ -127,48 +118,6 @@ fn sandbox(headers: &mut HeaderMap) {
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if RUNNABLE.contains(&essence.as_str()) {
         headers.entry(CONTENT_DISPOSITION).or_insert(HeaderValue::from_static("attachment"));
-    }
-}
-
-impl Rewrite<'_> {
-    /// An address at the base URL, as this proxy's. `None`: it leads elsewhere, and stays.
-    pub(super) fn address(&self, address: &str) -> Option<String> {
-        self.here(address, true)
-    }
-
-    /// `loosely`: also what names the same thing at another host. Not for redirects, which would lead in a circle.
-    fn here(&self, address: &str, loosely: bool) -> Option<String> {
-        let url = self.asked.join(address).ok()?;
-        let root = self.base_url.join("");
-        let below = url.path().strip_prefix(root.path().trim_end_matches('/'))?;
-        let is_ours = url.origin() == root.origin() || (loosely && self.is_the_same_thing(&url));
-        (is_ours && below.starts_with('/')).then(|| {
-            let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-            let fragment = url.fragment().map(|fragment| format!("#{fragment}")).unwrap_or_default();
-            format!("{}{below}{query}{fragment}", self.proxy_url)
-        })
-    }
-
-    /// GitLab writes its own external URL into its answers, which may differ from the base URL that leads there.
-    /// Another page of the list that was asked for, or another file of the repository, is the same place.
-    fn is_the_same_thing(&self, url: &Url) -> bool {
-        let repository = |path: &str| path.find(".git/").map(|at| path[..at].to_owned());
-        let asked = self.asked.path();
-        url.path() == asked || repository(asked).is_some_and(|one| repository(url.path()) == Some(one))
-    }
-
-    /// The targets of a `Link` header (RFC 8288 section 3): what stands in angle brackets.
-    fn links(&self, links: &str) -> String {
-        let mut rest = links;
-        let mut rewritten = String::with_capacity(links.len());
-        while let Some((before, opened)) = rest.split_once('<') {
-            let Some((target, after)) = opened.split_once('>') else { break };
-            rewritten.push_str(before);
-            let target = self.address(target).unwrap_or_else(|| target.to_owned());
-            rewritten = rewritten + "<" + &target + ">";
-            rest = after;
-        }
-        rewritten + rest
     }
 }
 
@@ -209,6 +158,8 @@ fn drop_where(headers: &mut HeaderMap, is_dropped: impl Fn(&str) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::BaseUrl;
+    use url::Url;
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -273,6 +224,17 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_rewritten() {
+        let kept = back(&[
+            ("link", "</gitlab/api/v4/projects?page=2>; rel=\"next\""),
+            ("location", "/gitlab/users/sign_in"),
+        ]);
+        let here = "https://mooring.example.com/proxy/acme";
+        assert_eq!(kept[LINK], format!("<{here}/api/v4/projects?page=2>; rel=\"next\""));
+        assert_eq!(kept[LOCATION], format!("{here}/users/sign_in"));
+    }
+
+    #[test]
     fn what_a_browser_could_run_is_sandboxed_and_saved() {
         for kind in ["text/html; charset=utf-8", "IMAGE/SVG+XML", "application/xhtml+xml"] {
             let kept = back(&[("content-type", kind), ("content-security-policy", "script-src *")]);
@@ -282,30 +244,5 @@ mod tests {
         let named =
             back(&[("content-type", "text/html"), ("content-disposition", "attachment; filename=a.html")]);
         assert_eq!(named[CONTENT_DISPOSITION], "attachment; filename=a.html");
-    }
-
-    #[test]
-    fn addresses_at_the_base_url_become_the_proxys() {
-        let link = r#"<https://gitlab.example.com/gitlab/api/v4/projects?page=2&per_page=1>; rel="next", <https://elsewhere.example.com/x>; rel="help""#;
-        let kept = back(&[("link", link), ("location", "/gitlab/users/sign_in")]);
-        assert_eq!(
-            kept[LINK],
-            r#"<https://mooring.example.com/proxy/acme/api/v4/projects?page=2&per_page=1>; rel="next", <https://elsewhere.example.com/x>; rel="help""#
-        );
-        assert_eq!(kept[LOCATION], "https://mooring.example.com/proxy/acme/users/sign_in");
-        for elsewhere in [
-            "https://storage.example.com/x?sig=1",
-            "https://gitlab.example.com/other",
-            "//evil.example.com/gitlab",
-        ] {
-            assert_eq!(back(&[("location", elsewhere)])[LOCATION], elsewhere);
-        }
-    }
-
-    #[test]
-    fn the_next_page_of_the_same_list_is_rewritten_whatever_host_it_names() {
-        let link = r#"<http://internal:8080/gitlab/api/v4/projects?page=2>; rel="next""#;
-        let next = r#"<https://mooring.example.com/proxy/acme/api/v4/projects?page=2>; rel="next""#;
-        assert_eq!(back(&[("link", link)])[LINK], next);
     }
 }

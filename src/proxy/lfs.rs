@@ -1,7 +1,7 @@
 //! Git LFS tells its client where each object lies, and with which credential to get it (git-lfs, "Batch API"). Both
 //! stand in the body, so this one answer is read and rewritten.
 
-use super::headers::Rewrite;
+use super::rewrite::Rewrite;
 use crate::{domain::Secret, outbound::Streamed};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};

@@ -9,24 +9,35 @@ use url::{Url, form_urlencoded};
 /// Parameters by which GitLab takes a credential from a query. A URL is logged on its way, so none belongs there.
 const CREDENTIALS: [&str; 3] = ["private_token", "access_token", "job_token"];
 
-/// The address below `base_url`. `rest` is the raw path without a leading slash, still percent-encoded.
-pub(super) fn target(base_url: &BaseUrl, rest: &str, query: Option<&str>) -> Result<Url, ProxyError> {
-    let mut url = base_url.join("");
-    let path = format!("{}/{rest}", url.path().trim_end_matches('/'));
-    if rest.split('/').any(climbs) {
-        return Err(ProxyError::Path);
+/// A place below some base URL that leads nowhere else.
+pub(super) struct Target<'a> {
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// Takes a raw path, without a leading slash and still percent-encoded, and a query.
+    pub(super) fn checked(path: &'a str, query: Option<&'a str>) -> Result<Self, ProxyError> {
+        let target = Self { path, query };
+        let anywhere = BaseUrl::parse_configured("https://gitlab.example").expect("a good address");
+        let is_kept = target.below(&anywhere).path().strip_prefix('/') == Some(path);
+        if !is_kept || path.split('/').any(climbs) {
+            return Err(ProxyError::Path);
+        }
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        if pairs.into_iter().any(|(name, _)| is_credential(&name)) {
+            return Err(ProxyError::CredentialInQuery);
+        }
+        Ok(target)
     }
-    url.set_path(&path);
-    if url.path() != path {
-        return Err(ProxyError::Path);
+
+    pub(super) fn below(&self, base_url: &BaseUrl) -> Url {
+        let mut url = base_url.join("");
+        let path = format!("{}/{}", url.path().trim_end_matches('/'), self.path);
+        url.set_path(&path);
+        url.set_query(self.query);
+        url
     }
-    if query
-        .is_some_and(|query| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_credential(&name)))
-    {
-        return Err(ProxyError::CredentialInQuery);
-    }
-    url.set_query(query);
-    Ok(url)
 }
 
 fn is_credential(name: &str) -> bool {
@@ -44,7 +55,8 @@ mod tests {
     use super::*;
 
     fn at(base: &str, rest: &str, query: Option<&str>) -> Result<String, ProxyError> {
-        target(&BaseUrl::parse_configured(base).unwrap(), rest, query).map(String::from)
+        let base_url = BaseUrl::parse_configured(base).unwrap();
+        Target::checked(rest, query).map(|target| target.below(&base_url).into())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     rows::{Reader, micros},
 };
 use crate::{
-    domain::{Connection, ConnectionId, RenewalId, RenewalKind, words},
+    domain::{Connection, ConnectionId, RenewalId, words},
     vault::Binding,
 };
 use time::OffsetDateTime;
@@ -44,19 +44,6 @@ words! {
     }
 }
 
-/// One entry of the journal.
-#[derive(Clone, Debug)]
-pub struct RenewalRecord {
-    pub id: RenewalId,
-    pub generation: i64,
-    pub renewal: RenewalKind,
-    pub cause: RenewalCause,
-    pub started_at: OffsetDateTime,
-    pub finished_at: Option<OffsetDateTime>,
-    pub outcome: Option<RenewalOutcome>,
-    pub detail: Option<String>,
-}
-
 /// An attempt without an outcome: its process ended in between.
 #[derive(Debug)]
 pub struct UnfinishedRenewal {
@@ -88,36 +75,6 @@ pub(super) const FINISH: &str = "update renewals
     set finished_at = $2, outcome = $3, detail = $4,
         answer = case when $3 = 'renewed' then null else answer end
   where renewal_id = $1 and outcome is null";
-
-#[derive(sqlx::FromRow)]
-struct RenewalRow {
-    renewal_id: String,
-    generation: i64,
-    renewal: String,
-    cause: String,
-    started_at: i64,
-    finished_at: Option<i64>,
-    outcome: Option<String>,
-    detail: Option<String>,
-}
-
-impl TryFrom<RenewalRow> for RenewalRecord {
-    type Error = StoreError;
-
-    fn try_from(row: RenewalRow) -> Result<Self, StoreError> {
-        let read = Reader { table: "renewals", row: &row.renewal_id };
-        Ok(Self {
-            id: read.word(&row.renewal_id)?,
-            generation: row.generation,
-            renewal: read.word(&row.renewal)?,
-            cause: read.word(&row.cause)?,
-            started_at: read.instant(row.started_at)?,
-            finished_at: read.instant_if_any(row.finished_at)?,
-            outcome: row.outcome.as_deref().map(|o| read.word(o)).transpose()?,
-            detail: row.detail,
-        })
-    }
-}
 
 #[derive(sqlx::FromRow)]
 struct UnfinishedRow {
@@ -275,28 +232,6 @@ impl Store {
     ) -> Result<(), StoreError> {
         on!(self.db, write, |pool| finish!(at, attempt, outcome, None, pool).rows_affected());
         Ok(())
-    }
-
-    /// The renewals of a connection, newest first, older than `before`.
-    pub async fn list_renewals(
-        &self,
-        id: ConnectionId,
-        before: Option<RenewalId>,
-        limit: i64,
-    ) -> Result<Vec<RenewalRecord>, StoreError> {
-        let rows: Vec<RenewalRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select renewal_id, generation, renewal, cause, started_at, finished_at, outcome, detail
-               from renewals
-              where connection_id = $1 and ($2 = '' or renewal_id < $2)
-              order by renewal_id desc
-              limit $3",
-        )
-        .bind(id.to_string())
-        .bind(before.map(|b| b.to_string()).unwrap_or_default())
-        .bind(limit)
-        .fetch_all(pool)
-        .await?);
-        rows.into_iter().map(RenewalRecord::try_from).collect()
     }
 }
 

@@ -4,30 +4,26 @@
 //! a week after it began. `SameSite=Lax`, not `Strict`: the browser must bring it back from GitLab.
 
 mod own;
+mod stored;
 
 pub use own::{OwnSession, own_sessions};
+pub use stored::StoredSessions;
+use stored::key;
 
 use super::{pages::problem::Failure, state::AppState, visitor::Visitor};
 use crate::{
-    domain::{Actor, Clock, OperatorId},
-    store::{Operator, Store, StoreError},
+    domain::{Actor, OperatorId},
+    store::Operator,
     vault::{Digest, digest},
 };
-use async_trait::async_trait;
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     http::{HeaderMap, Method, header::COOKIE, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
-use tower_sessions::{
-    Expiry, Session, SessionManagerLayer, SessionStore,
-    cookie::SameSite,
-    session::{Id, Record},
-    session_store::{Error, Result as StoreResult},
-};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, cookie::SameSite, session::Id};
 
 const IDLE: Duration = Duration::hours(12);
 const LONGEST: Duration = Duration::days(7);
@@ -61,82 +57,6 @@ pub fn brings_one(headers: &HeaderMap, is_https: bool) -> bool {
     let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut names = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
     names.any(|(name, _)| name.trim() == cookie_name(is_https))
-}
-
-/// Sessions in the database.
-#[derive(Clone)]
-pub struct StoredSessions {
-    store: Store,
-    clock: Clock,
-}
-
-impl std::fmt::Debug for StoredSessions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StoredSessions")
-    }
-}
-
-#[async_trait]
-impl SessionStore for StoredSessions {
-    async fn create(&self, record: &mut Record) -> StoreResult<()> {
-        for _ in 0..3 {
-            let (id, data) = (key(&record.id), encode(record)?);
-            let made = self.store.create_session(&id, owner(record), &data, self.ends()).await;
-            if made.map_err(broken)? {
-                return Ok(());
-            }
-            record.id = Id::default();
-        }
-        Err(Error::Backend("three session ids in a row were taken".into()))
-    }
-
-    async fn save(&self, record: &Record) -> StoreResult<()> {
-        let (id, data) = (key(&record.id), encode(record)?);
-        self.store.save_session(&id, owner(record), &data, self.ends()).await.map_err(broken)
-    }
-
-    async fn load(&self, id: &Id) -> StoreResult<Option<Record>> {
-        let found = self.store.load_session(&key(id), self.clock.now()).await.map_err(broken)?;
-        let read = |(data, ends): (String, i64)| {
-            let data = serde_json::from_str(&data).map_err(|e| Error::Decode(e.to_string()))?;
-            let ends = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ends) * 1_000);
-            let expiry_date = ends.map_err(|e| Error::Decode(e.to_string()))?;
-            Ok(Record { id: *id, data, expiry_date })
-        };
-        found.map(read).transpose()
-    }
-
-    async fn delete(&self, id: &Id) -> StoreResult<()> {
-        self.store.delete_session(&key(id)).await.map_err(broken)
-    }
-}
-
-impl StoredSessions {
-    fn of(state: &AppState) -> Self {
-        Self { store: state.store.clone(), clock: state.clock.clone() }
-    }
-
-    /// By our clock; the crate would ask the system's.
-    fn ends(&self) -> OffsetDateTime {
-        self.clock.now() + IDLE
-    }
-}
-
-fn key(id: &Id) -> Vec<u8> {
-    Sha256::digest(id.0.to_le_bytes()).to_vec()
-}
-
-fn owner(record: &Record) -> Option<OperatorId> {
-    record.data.get(OPERATOR).and_then(|id| serde_json::from_value(id.clone()).ok())
-}
-
-fn encode(record: &Record) -> StoreResult<String> {
-    serde_json::to_string(&record.data).map_err(|e| Error::Encode(e.to_string()))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn broken(error: StoreError) -> Error {
-    Error::Backend(error.to_string())
 }
 
 /// Somebody came in: begins a session of its own for them.

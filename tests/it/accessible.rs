@@ -11,7 +11,6 @@ use serde_json::json;
 
 const BACK: &str = "https://app.example.com/connected";
 
-const DESK: BrowserOptions = BrowserOptions { width: 1280, height: 800, dark: false, script: true };
 const NARROW: BrowserOptions = BrowserOptions { width: 360, height: 740, dark: true, script: true };
 
 /// What is wrong, each with the name of its page.
@@ -135,7 +134,7 @@ async fn connections(app: &TestApp, program: &Http) -> Vec<(&'static str, String
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_desk_in_the_light() {
-    pages("desk", DESK).await;
+    pages("desk", BrowserOptions::DESK).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

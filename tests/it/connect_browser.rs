@@ -2,7 +2,7 @@
 //! that is told before it is saved, and everything a person does twice.
 
 use crate::support::{
-    app::{EMAIL, On, PASSWORD, TestApp},
+    app::{On, TestApp},
     browser::{Browser, BrowserOptions},
     database::rows,
     tls::{ALLOW, Authority, beside_tls, beside_tls_at, ca_file},
@@ -10,22 +10,8 @@ use crate::support::{
 use gitlab_sim::Endpoint;
 use std::time::Instant;
 
-const DESK: BrowserOptions = BrowserOptions { width: 1280, height: 800, dark: false, script: true };
-const PHONE: BrowserOptions = BrowserOptions { width: 390, height: 844, dark: false, script: true };
-const WITHOUT_SCRIPT: BrowserOptions = BrowserOptions { script: false, ..DESK };
-
-async fn signed_in(app: &TestApp, options: BrowserOptions) -> Browser {
-    let browser = Browser::start(options).await;
-    browser.goto(&format!("{}/login", app.site())).await;
-    browser.fill("E-mail", EMAIL).await;
-    browser.fill("Password", PASSWORD).await;
-    browser.press("Sign in").await;
-    browser.wait_for_text("Connections").await;
-    browser
-}
-
 async fn at_the_form(app: &TestApp, options: BrowserOptions) -> Browser {
-    let browser = signed_in(app, options).await;
+    let browser = app.browser(options).await;
     browser.goto(&format!("{}/connections/new", app.site())).await;
     browser
 }
@@ -49,9 +35,9 @@ async fn says(browser: &Browser, expression: &str) -> String {
 async fn the_form_follows_what_is_chosen() {
     let app = TestApp::start(On::Sqlite).await;
     for (options, shot) in [
-        (DESK, "connect-desk"),
-        (PHONE, "connect-phone"),
-        (BrowserOptions { dark: true, ..DESK }, "connect-dark"),
+        (BrowserOptions::DESK, "connect-desk"),
+        (BrowserOptions::PHONE, "connect-phone"),
+        (BrowserOptions::DESK.dark(), "connect-dark"),
     ] {
         let browser = at_the_form(&app, options).await;
         browser.screenshot(&format!("{shot}-fresh")).await;
@@ -92,7 +78,9 @@ async fn an_address_is_looked_at_when_its_field_is_left() {
     let (_folder, file) = ca_file(&authority.pem);
     let (app, host) = beside_tls_at(&authority, "/gitlab", &[ALLOW, ("MOORING_CA_FILE", &file)]).await;
     let token = app.sim().mint_project(app.world.project, &["api"], 40, None).token;
-    for (options, shot) in [(DESK, "preflight-desk"), (PHONE, "preflight-phone")] {
+    for (options, shot) in
+        [(BrowserOptions::DESK, "preflight-desk"), (BrowserOptions::PHONE, "preflight-phone")]
+    {
         let browser = at_the_form(&app, options).await;
         browser.check("Self-hosted / GitLab Enterprise").await;
         browser.fill("Base URL", &left("https://10.0.0.1")).await;
@@ -127,9 +115,10 @@ async fn without_script_the_same_is_said_when_connect_is_pressed() {
     let authority = Authority::for_host("127.0.0.1");
     let (app, url) = beside_tls(&authority, &[ALLOW]).await;
     let token = app.sim().mint_personal(app.world.alice, &["api"], None).token;
-    for (options, shot) in
-        [(WITHOUT_SCRIPT, "noscript-desk"), (BrowserOptions { script: false, ..PHONE }, "noscript-phone")]
-    {
+    for (options, shot) in [
+        (BrowserOptions::DESK.without_script(), "noscript-desk"),
+        (BrowserOptions::PHONE.without_script(), "noscript-phone"),
+    ] {
         let browser = at_the_form(&app, options).await;
         browser.screenshot(&format!("{shot}-form")).await;
         browser.check("Self-hosted / GitLab Enterprise").await;
@@ -152,7 +141,9 @@ async fn without_script_the_same_is_said_when_connect_is_pressed() {
 async fn a_pasted_token_says_what_it_lacks_and_where_a_better_one_is_made() {
     let app = TestApp::start(On::Sqlite).await;
     let narrow = app.sim().mint_project(app.world.project, &["read_api"], 30, None).token;
-    for (options, shot) in [(DESK, "token-desk"), (PHONE, "token-phone-narrow")] {
+    for (options, shot) in
+        [(BrowserOptions::DESK, "token-desk"), (BrowserOptions::PHONE, "token-phone-narrow")]
+    {
         let browser = at_the_form(&app, options).await;
         browser.check("Code review").await;
         browser.fill("Access token", &narrow).await;
@@ -172,7 +163,7 @@ async fn a_pasted_token_says_what_it_lacks_and_where_a_better_one_is_made() {
 async fn two_clicks_and_the_back_button_make_one_connection() {
     let app = TestApp::start(On::Sqlite).await;
     let token = app.sim().mint_project(app.world.project, &["api"], 40, None).token;
-    let browser = at_the_form(&app, DESK).await;
+    let browser = at_the_form(&app, BrowserOptions::DESK).await;
     browser.fill("Name", "acme by token").await;
     browser.fill("Access token", &token).await;
     browser
@@ -232,8 +223,8 @@ async fn by_oauth_in_two_tabs(app: &TestApp, options: BrowserOptions, shot: &str
 #[tokio::test(flavor = "multi_thread")]
 async fn two_tabs_a_reload_and_a_second_consent() {
     let app = TestApp::start(On::Sqlite).await;
-    by_oauth_in_two_tabs(&app, DESK, "script").await;
-    by_oauth_in_two_tabs(&app, BrowserOptions { script: false, ..PHONE }, "plain").await;
+    by_oauth_in_two_tabs(&app, BrowserOptions::DESK, "script").await;
+    by_oauth_in_two_tabs(&app, BrowserOptions::PHONE.without_script(), "plain").await;
     assert_eq!(rows(&app, "connections").await, 4);
 }
 
@@ -241,7 +232,7 @@ async fn two_tabs_a_reload_and_a_second_consent() {
 async fn who_says_no_starts_again_with_what_was_chosen() {
     let app = TestApp::start(On::Sqlite).await;
     for (options, shot) in
-        [(DESK, "denied-desk"), (BrowserOptions { script: false, ..PHONE }, "denied-phone")]
+        [(BrowserOptions::DESK, "denied-desk"), (BrowserOptions::PHONE.without_script(), "denied-phone")]
     {
         let browser = at_the_form(&app, options).await;
         browser.check("Read only").await;
@@ -265,10 +256,10 @@ async fn who_says_no_starts_again_with_what_was_chosen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_and_another_browser_have_pages() {
     let app = TestApp::start(On::Sqlite).await;
-    let browser = at_the_form(&app, DESK).await;
+    let browser = at_the_form(&app, BrowserOptions::DESK).await;
     browser.press("Connect to GitLab").await;
     browser.wait_for_text("Authorize").await;
-    let stranger = signed_in(&app, DESK).await;
+    let stranger = app.browser(BrowserOptions::DESK).await;
     stranger.goto(&browser.url().await).await;
     stranger.press("Authorize").await;
     stranger.wait_for_text("This was begun somewhere else").await;
@@ -289,7 +280,7 @@ async fn a_wrong_secret_and_another_browser_have_pages() {
 async fn a_server_without_an_application_says_how_to_make_one() {
     let without = [("MOORING_GITLAB_OAUTH_CLIENT_ID", ""), ("MOORING_GITLAB_OAUTH_CLIENT_SECRET", "")];
     let app = TestApp::start_with(On::Sqlite, gitlab_sim::Options::default(), &without).await;
-    let browser = at_the_form(&app, DESK).await;
+    let browser = at_the_form(&app, BrowserOptions::DESK).await;
     browser.press("Set it up: the OAuth application How it is made, and what must stand in it").await;
     browser.wait_for_text("MOORING_GITLAB_OAUTH_CLIENT_ID=").await;
     browser.wait_for_text(&format!("{}/oauth/gitlab/callback", app.site())).await;
@@ -308,7 +299,7 @@ async fn to_the_form(browser: &Browser) {
 async fn a_newcomer_connects_within_a_minute_and_a_few_clicks() {
     let app = TestApp::start(On::Sqlite).await;
     let token = app.sim().mint_project(app.world.project, &["api"], 40, None).token;
-    let browser = signed_in(&app, DESK).await;
+    let browser = app.browser(BrowserOptions::DESK).await;
     let (began, mut clicks) = (Instant::now(), 1);
     to_the_form(&browser).await;
     for step in ["Connect to GitLab", "Authorize"] {

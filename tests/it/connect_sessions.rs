@@ -5,6 +5,7 @@ use crate::support::{
     browser::{Browser, BrowserOptions},
     flow::Flow,
     request::{Http, Reply},
+    tls::{ALLOW, Authority, beside_tls, ca_file},
 };
 use gitlab_sim::{Endpoint, Options};
 use serde_json::{Value, json};
@@ -277,6 +278,54 @@ async fn a_refusal_comes_back_with_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_changes_their_mind_after_connecting_takes_back_what_waits() {
+    let product = Product::start(On::Sqlite).await;
+    let begun = product.begin().await;
+    let browser = product.app.http.stranger();
+    let handle = brought(&product.consent(&browser, &begun).await, "handle").expect("a handle");
+    product.app.http.stranger().post_form(&format!("{}/decline", begun.link), &[]).await.expect(409);
+    let back = browser.post_form(&format!("{}/decline", begun.link), &[]).await;
+    assert_eq!(brought(&back, "error").as_deref(), Some("access_denied"));
+    let late = product.complete(&begun, &handle, "ada").await.expect(409).json();
+    assert_eq!(late["code"], "session_failed");
+    assert_eq!((product.token_requests(), product.connections().await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_first_clicks_at_once_come_from_one_browser() {
+    let product = Product::start(On::Sqlite).await;
+    let begun = product.begin().await;
+    let browser = product.app.http.stranger();
+    browser.get(&begun.link).await.expect(200);
+    let token = product.app.sim().mint_project(product.app.world.project, &["api"], 40, None).token;
+    let fields = [("integration", "gitlab"), ("token", &*token)];
+    let (first, second) =
+        tokio::join!(browser.post_form(&begun.link, &fields), browser.post_form(&begun.link, &fields));
+    let handles =
+        [brought(&first, "handle").expect("a handle"), brought(&second, "handle").expect("a handle")];
+    let mut done = 0;
+    for handle in &handles {
+        done += u32::from(product.complete(&begun, handle, "ada").await.status == 201);
+    }
+    assert_eq!((done, product.connections().await), (1, 1), "the handle that was given last is good");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_looks_through_a_network_by_a_link() {
+    let product = Product::start(On::Sqlite).await;
+    let begun = product.begin().await;
+    let browser = product.app.http.stranger();
+    let typed = [("integration", "self_hosted"), ("base_url", "https://10.0.0.7"), ("token", "glpat-x")];
+    for _ in 0..20 {
+        browser.post_form(&begun.link, &typed).await.expect(422);
+    }
+    let refused = browser.post_form(&begun.link, &typed).await.expect(429);
+    assert!(refused.text.contains("second"), "{}", refused.text);
+    product.app.advance(Duration::from_secs(2));
+    browser.post_form(&begun.link, &typed).await.expect(422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_reconnected_under_its_id_by_the_same_account_alone() {
     let product = Product::start(On::Sqlite).await;
     let begun = product.begin().await;
@@ -300,6 +349,29 @@ async fn a_connection_is_reconnected_under_its_id_by_the_same_account_alone() {
     assert_eq!(product.state(&other).await["error"], "different_account");
     let unknown = json!({ "tenant": "acme", "end_user": "ada", "return_url": BACK, "connection": "nobody" });
     product.program.post_json("/api/v1/connect-sessions", unknown).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_an_integration_is_reconnected_at_its_own_address() {
+    let authority = Authority::for_host("127.0.0.1");
+    let (_folder, file) = ca_file(&authority.pem);
+    let settings = [ALLOW, ("MOORING_CA_FILE", file.as_str()), ("MOORING_RETURN_URLS", BACK)];
+    let (app, url) = beside_tls(&authority, &settings).await;
+    let program = app.program_of(Some("acme"), &["connections:write"]).await;
+    let product = Product { app, program };
+    let mint = || product.app.sim().mint_project(product.app.world.project, &["api"], 40, None).token;
+    let new = json!({ "name": "typed", "base_url": url, "token": mint() });
+    let made = product.program.post_json("/api/v1/connections", new).await.expect(201).json();
+
+    let again = product.begin_with(json!({ "connection": "typed" })).await;
+    let browser = product.app.http.stranger();
+    let page = browser.get(&again.link).await.expect(200).text;
+    assert!(page.contains(&url) && !page.contains("type=\"radio\""), "there is nothing to choose: {page}");
+    let fields = [("base_url", "https://evil.example.com"), ("token", &*mint())];
+    let handle = brought(&browser.post_form(&again.link, &fields).await, "handle").expect("a handle");
+    let remade = product.complete(&again, &handle, "ada").await.expect(201).json();
+    assert_eq!((&remade["id"], &remade["base_url"]), (&made["id"], &json!(url)));
+    assert_eq!(remade["generation"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -339,10 +411,9 @@ async fn what_a_session_says_cannot_be_overridden() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_browser_without_an_account_here() {
     let product = Product::start(On::Sqlite).await;
-    for (name, options) in [
-        ("desk", BrowserOptions::default()),
-        ("phone", BrowserOptions { width: 390, height: 844, dark: true, script: false }),
-    ] {
+    for (name, options) in
+        [("desk", BrowserOptions::DESK), ("phone", BrowserOptions::PHONE.dark().without_script())]
+    {
         let begun = product.begin().await;
         let browser = Browser::start(options).await;
         browser.goto(&format!("{}{}", product.app.site(), begun.link)).await;

@@ -1,7 +1,7 @@
 //! The pages of one connection in a real browser: with and without script, on a desk and on a phone, in the dark.
 
 use crate::support::{
-    app::{EMAIL, On, PASSWORD, TestApp},
+    app::{On, TestApp},
     browser::{Browser, BrowserOptions},
 };
 use gitlab_sim::Endpoint;
@@ -9,18 +9,7 @@ use mooring::store::UsageCount;
 use serde_json::json;
 use std::time::Duration;
 
-const PHONE: BrowserOptions = BrowserOptions { width: 390, height: 844, dark: false, script: false };
 const TABS: [&str; 6] = ["Overview", "Projects and groups", "History", "Usage", "Use it", "Edit"];
-
-async fn signed_in(app: &TestApp, options: BrowserOptions) -> Browser {
-    let browser = Browser::start(options).await;
-    browser.goto(&format!("{}/login", app.site())).await;
-    browser.fill("E-mail", EMAIL).await;
-    browser.fill("Password", PASSWORD).await;
-    browser.press("Sign in").await;
-    browser.wait_for_text("Connections").await;
-    browser
-}
 
 /// A connection by OAuth with something on each of its pages.
 async fn busy(app: &TestApp) -> String {
@@ -77,7 +66,7 @@ async fn fits(browser: &Browser, what: &str) {
 }
 
 async fn every_tab(app: &TestApp, id: &str, options: BrowserOptions, shot: &str) {
-    let browser = signed_in(app, options).await;
+    let browser = app.browser(options).await;
     browser.goto(&format!("{}/connections/{id}", app.site())).await;
     for tab in TABS {
         browser.follow(tab).await;
@@ -100,9 +89,15 @@ async fn every_tab(app: &TestApp, id: &str, options: BrowserOptions, shot: &str)
 async fn every_page_of_a_connection_is_one_press_away() {
     let app = TestApp::start(On::Sqlite).await;
     let id = busy(&app).await;
-    every_tab(&app, &id, BrowserOptions::default(), "desk").await;
-    every_tab(&app, &id, PHONE, "phone").await;
-    every_tab(&app, &id, BrowserOptions { width: 360, dark: true, script: true, ..PHONE }, "dark").await;
+    every_tab(&app, &id, BrowserOptions::DESK, "desk").await;
+    every_tab(&app, &id, BrowserOptions::PHONE.without_script(), "phone").await;
+    every_tab(
+        &app,
+        &id,
+        BrowserOptions { width: 360, dark: true, script: true, ..BrowserOptions::PHONE.without_script() },
+        "dark",
+    )
+    .await;
 }
 
 /// Changes everything that can be changed, and meets a change of somebody else.
@@ -114,7 +109,7 @@ async fn edits(app: &TestApp, options: BrowserOptions, shot: &str) {
         json!({"name": shot, "integration": "gitlab", "token": token, "tags": {"team": "sec", "old": "1"}});
     let made = program.post_json("/api/v1/connections", new).await.expect(201).json();
     let (id, renamed) = (made["id"].as_str().unwrap(), format!("{shot} renamed"));
-    let browser = signed_in(app, options).await;
+    let browser = app.browser(options).await;
     browser.goto(&format!("{}/connections/{id}", app.site())).await;
     browser.follow("Edit").await;
     browser.fill("Name", &renamed).await;
@@ -148,16 +143,16 @@ async fn edits(app: &TestApp, options: BrowserOptions, shot: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_edited_with_and_without_script() {
     let app = TestApp::start(On::Postgres).await;
-    edits(&app, BrowserOptions::default(), "edit-desk").await;
-    edits(&app, PHONE, "edit-phone").await;
+    edits(&app, BrowserOptions::DESK, "edit-desk").await;
+    edits(&app, BrowserOptions::PHONE.without_script(), "edit-phone").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_for_projects_works_with_and_without_script() {
     let app = TestApp::start(On::Sqlite).await;
     let id = busy(&app).await;
-    for options in [BrowserOptions::default(), PHONE] {
-        let browser = signed_in(&app, options).await;
+    for options in [BrowserOptions::DESK, BrowserOptions::PHONE.without_script()] {
+        let browser = app.browser(options).await;
         browser.goto(&format!("{}/connections/{id}/reach", app.site())).await;
         browser.wait_for_text("acme/web").await;
         browser.fill("Search", "terra").await;
@@ -174,7 +169,7 @@ async fn a_search_for_projects_works_with_and_without_script() {
         browser.close().await;
     }
     app.sim().fault_always(Endpoint::Projects, gitlab_sim::Fault::DropBefore);
-    let browser = signed_in(&app, BrowserOptions::default()).await;
+    let browser = app.browser(BrowserOptions::DESK).await;
     browser.goto(&format!("{}/connections/{id}/reach", app.site())).await;
     browser.wait_for_text("does not answer").await;
     browser.screenshot("one-reach-nobody").await;
@@ -186,8 +181,8 @@ async fn snippets_are_copied_with_script_and_selected_without() {
     let app = TestApp::start(On::Sqlite).await;
     let id = app.connect_by_oauth("acme").await;
     let visible = "return [...document.querySelectorAll('[data-copy]')].filter((b) => !b.hidden).length";
-    for (options, buttons) in [(BrowserOptions::default(), 4), (PHONE, 0)] {
-        let browser = signed_in(&app, options).await;
+    for (options, buttons) in [(BrowserOptions::DESK, 4), (BrowserOptions::PHONE.without_script(), 0)] {
+        let browser = app.browser(options).await;
         browser.goto(&format!("{}/connections/{id}/use", app.site())).await;
         assert_eq!(browser.execute(visible).await, buttons);
         browser.wait_for_text("/api/v1/connections/acme/token").await;

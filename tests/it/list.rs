@@ -3,7 +3,7 @@
 use crate::{
     api::{connect, id},
     support::{
-        app::{EMAIL, On, PASSWORD, TestApp, on_both},
+        app::{On, TestApp, on_both},
         browser::{Browser, BrowserOptions},
         request::Http,
     },
@@ -12,7 +12,6 @@ use mooring::domain::{Actor, Connection, ConnectionId, Credential, Method, Renew
 use serde_json::json;
 use time::Duration;
 
-const PHONE: BrowserOptions = BrowserOptions { width: 390, height: 844, dark: false, script: true };
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 
@@ -142,16 +141,6 @@ async fn rows_are_told_anew_by_their_ids() {
     assert!(summary.contains("1 of them matches.") && !summary.contains("<html"), "{summary}");
 }
 
-async fn signed_in(app: &TestApp, options: BrowserOptions) -> Browser {
-    let browser = Browser::start(options).await;
-    browser.goto(&format!("{}/login", app.site())).await;
-    browser.fill("E-mail", EMAIL).await;
-    browser.fill("Password", PASSWORD).await;
-    browser.press("Sign in").await;
-    browser.wait_for_text("Connections").await;
-    browser
-}
-
 /// Some of everything, in more than a page.
 async fn add_many(app: &TestApp) {
     let some = (0..70).map(|nth| {
@@ -176,7 +165,7 @@ async fn no_errors(browser: &Browser, app: &TestApp) {
 async fn the_list_is_narrowed_sorted_and_paged_without_script() {
     let app = TestApp::start(On::Postgres).await;
     add_many(&app).await;
-    let browser = signed_in(&app, BrowserOptions { script: false, ..BrowserOptions::default() }).await;
+    let browser = app.browser(BrowserOptions::DESK.without_script()).await;
     browser.screenshot("list-desk").await;
     browser.wait_for_text("1 to 50 of 71").await;
     browser.press("Next").await;
@@ -210,7 +199,7 @@ async fn the_list_is_narrowed_sorted_and_paged_without_script() {
 async fn the_list_is_used_on_a_phone_and_in_the_dark() {
     let app = TestApp::start(On::Sqlite).await;
     add_many(&app).await;
-    let browser = signed_in(&app, PHONE).await;
+    let browser = app.browser(BrowserOptions::PHONE).await;
     browser.screenshot("list-phone").await;
     let too_wide = "return document.documentElement.scrollWidth > innerWidth";
     assert_eq!(browser.execute(too_wide).await, false, "nothing sticks out");
@@ -221,7 +210,7 @@ async fn the_list_is_used_on_a_phone_and_in_the_dark() {
     browser.wait_for_text("18 of them match").await;
     no_errors(&browser, &app).await;
     browser.close().await;
-    let browser = signed_in(&app, BrowserOptions { dark: true, ..BrowserOptions::default() }).await;
+    let browser = app.browser(BrowserOptions::DESK.dark()).await;
     browser.screenshot("list-dark").await;
     browser.close().await;
 }
@@ -244,7 +233,7 @@ async fn the_list_is_used_by_keyboard_alone() {
     let app = TestApp::start(On::Sqlite).await;
     add(&app, [plan("alpha", Some(3)), plan("beta", None), plan("gamma", Some(40)), plan("delta", Some(41))])
         .await;
-    let browser = signed_in(&app, BrowserOptions::default()).await;
+    let browser = app.browser(BrowserOptions::DESK).await;
     tab_to(&browser, "Expiring 1").await;
     browser.screenshot("list-focus").await;
     browser.keys(ENTER).await;
@@ -285,7 +274,7 @@ async fn a_row_follows_what_happens_and_leaves_the_reader_where_they_are() {
     let minted = app.sim().mint_project(app.world.project, &["api"], 40, None);
     let new = json!({"name": "watched", "integration": "gitlab", "token": minted.token});
     program.post_json("/api/v1/connections", new).await.expect(201);
-    let browser = signed_in(&app, BrowserOptions::default()).await;
+    let browser = app.browser(BrowserOptions::DESK).await;
     browser.wait_for_text("Everything works.").await;
     let focus = "window.marked = true;
         const link = [...document.querySelectorAll('th a')].find((a) => a.textContent === 'watched');
@@ -322,7 +311,7 @@ async fn a_row_follows_what_happens_and_leaves_the_reader_where_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_is_shown_week_by_week() {
     let app = TestApp::start(On::Sqlite).await;
-    let browser = signed_in(&app, BrowserOptions::default()).await;
+    let browser = app.browser(BrowserOptions::DESK).await;
     browser.wait_for_text("Make your first connection").await;
     browser.screenshot("list-first").await;
     followers(&app, 1).await;

@@ -1,27 +1,15 @@
 //! The pages in a real browser: both ways in, with and without script, on a desk and on a phone.
 
 use crate::support::{
-    app::{EMAIL, On, PASSWORD, TestApp},
+    app::{On, TestApp},
     browser::{Browser, BrowserOptions},
 };
 use gitlab_sim::Options;
 use std::time::Duration;
 
-const PHONE: BrowserOptions = BrowserOptions { width: 390, height: 844, dark: false, script: true };
-
-async fn signed_in(app: &TestApp, options: BrowserOptions) -> Browser {
-    let browser = Browser::start(options).await;
-    browser.goto(&format!("{}/login", app.site())).await;
-    browser.fill("E-mail", EMAIL).await;
-    browser.fill("Password", PASSWORD).await;
-    browser.press("Sign in").await;
-    browser.wait_for_text("Connections").await;
-    browser
-}
-
 /// The OAuth way and the life of what it made, in one browser.
 async fn connect_by_oauth(app: &TestApp, options: BrowserOptions, shot: &str) {
-    let browser = signed_in(app, options).await;
+    let browser = app.browser(options).await;
     browser.screenshot(&format!("{shot}-empty")).await;
     browser.goto(&format!("{}/connections/new", app.site())).await;
     browser.screenshot(&format!("{shot}-new")).await;
@@ -59,20 +47,20 @@ async fn connect_by_oauth(app: &TestApp, options: BrowserOptions, shot: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn oauth_on_a_desk_with_script() {
     let app = TestApp::start(On::Sqlite).await;
-    connect_by_oauth(&app, BrowserOptions::default(), "oauth-desk").await;
+    connect_by_oauth(&app, BrowserOptions::DESK, "oauth-desk").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oauth_on_a_phone_without_script() {
     let app = TestApp::start(On::Postgres).await;
-    connect_by_oauth(&app, BrowserOptions { script: false, ..PHONE }, "oauth-phone").await;
+    connect_by_oauth(&app, BrowserOptions::PHONE.without_script(), "oauth-phone").await;
 }
 
 /// The access-token way and a rotation by hand.
 async fn connect_by_token(app: &TestApp, options: BrowserOptions, shot: &str) {
     let script = options.script;
     let minted = app.sim().mint_project(app.world.project, &["api"], 40, None);
-    let browser = signed_in(app, options).await;
+    let browser = app.browser(options).await;
     browser.goto(&format!("{}/connections/new", app.site())).await;
     browser.fill("Name", "acme by token").await;
     browser.check("Code review").await;
@@ -100,13 +88,13 @@ async fn connect_by_token(app: &TestApp, options: BrowserOptions, shot: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_on_a_phone_with_script() {
     let app = TestApp::start(On::Sqlite).await;
-    connect_by_token(&app, PHONE, "token-phone").await;
+    connect_by_token(&app, BrowserOptions::PHONE, "token-phone").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_the_dark_without_script() {
     let app = TestApp::start(On::Postgres).await;
-    let options = BrowserOptions { dark: true, script: false, ..BrowserOptions::default() };
+    let options = BrowserOptions { dark: true, script: false, ..BrowserOptions::DESK };
     connect_by_token(&app, options, "token-dark").await;
 }
 
@@ -116,7 +104,7 @@ async fn a_renewal_shows_by_itself() {
     let options = Options { access_token_life: Duration::from_secs(4), ..Options::default() };
     let app = TestApp::start_with(On::Sqlite, options, &[]).await;
     let id = app.connect_by_oauth("acme").await;
-    let browser = signed_in(&app, BrowserOptions::default()).await;
+    let browser = app.browser(BrowserOptions::DESK).await;
     browser.goto(&format!("{}/connections/{id}", app.site())).await;
     browser.wait_for_text("Generation").await;
     let renewed = async { while !browser.has_text("renewed").await {} };
@@ -131,7 +119,7 @@ async fn the_setup_link_makes_the_first_administrator() {
     let nobody = [("MOORING_ADMIN_EMAIL", ""), ("MOORING_ADMIN_PASSWORD", "")];
     let app = TestApp::start_with(On::Sqlite, Options::default(), &nobody).await;
     let link = app.app().setup_link.clone().expect("nobody is there yet");
-    let browser = Browser::start(BrowserOptions::default()).await;
+    let browser = Browser::start(BrowserOptions::DESK).await;
     browser.goto(&link).await;
     browser.screenshot("setup").await;
     browser.fill("E-mail", "first@example.com").await;
@@ -139,7 +127,7 @@ async fn the_setup_link_makes_the_first_administrator() {
     browser.press("Make me the administrator").await;
     browser.wait_for_text("Connections").await;
     browser.close().await;
-    let again = Browser::start(BrowserOptions::default()).await;
+    let again = Browser::start(BrowserOptions::DESK).await;
     again.goto(&link).await;
     assert!(!again.has_text("Make me the administrator").await, "a link works once");
     again.screenshot("setup-again").await;

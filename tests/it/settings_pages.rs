@@ -12,21 +12,8 @@ use crate::{
 };
 use gitlab_sim::Options;
 
-const PHONE: BrowserOptions = BrowserOptions { width: 390, height: 844, dark: false, script: true };
-const DARK: BrowserOptions = BrowserOptions { width: 1280, height: 800, dark: true, script: true };
-
 const SECTIONS: [&str; 8] =
     ["", "/account", "/people", "/api-keys", "/webhooks", "/mail", "/integrations", "/encryption"];
-
-async fn signed_in(app: &TestApp, email: &str, options: BrowserOptions) -> Browser {
-    let browser = Browser::start(options).await;
-    browser.goto(&format!("{}/login", app.site())).await;
-    browser.fill("E-mail", email).await;
-    browser.fill("Password", PASSWORD).await;
-    browser.press("Sign in").await;
-    browser.wait_for_text("Connections").await;
-    browser
-}
 
 async fn nothing_is_wrong(browser: &Browser, what: &str) {
     let wide = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
@@ -35,7 +22,7 @@ async fn nothing_is_wrong(browser: &Browser, what: &str) {
 }
 
 async fn look_at_all(app: &TestApp, email: &str, options: BrowserOptions, shot: &str) {
-    let browser = signed_in(app, email, options).await;
+    let browser = app.browser_of(email, options).await;
     for section in SECTIONS {
         browser.goto(&format!("{}/settings{section}", app.site())).await;
         let name = section.trim_start_matches('/');
@@ -56,14 +43,14 @@ async fn every_page_fits_its_screen() {
     app.connect_by_oauth("acme").await;
     app.program_of(Some("acme"), &["tokens:read", "connections:read"]).await;
     viewer(&app).await;
-    look_at_all(&app, EMAIL, BrowserOptions::default(), "desk").await;
-    look_at_all(&app, EMAIL, PHONE, "phone").await;
-    look_at_all(&app, EMAIL, DARK, "dark").await;
-    look_at_all(&app, VIEWER, BrowserOptions::default(), "viewer").await;
+    look_at_all(&app, EMAIL, BrowserOptions::DESK, "desk").await;
+    look_at_all(&app, EMAIL, BrowserOptions::PHONE, "phone").await;
+    look_at_all(&app, EMAIL, BrowserOptions::DESK.dark(), "dark").await;
+    look_at_all(&app, VIEWER, BrowserOptions::DESK, "viewer").await;
 }
 
 async fn invite(app: &TestApp, options: BrowserOptions, email: &str) {
-    let browser = signed_in(app, EMAIL, options).await;
+    let browser = app.browser(options).await;
     browser.follow("Settings").await;
     browser.goto(&format!("{}/settings/people", app.site())).await;
     browser.fill("E-mail", email).await;
@@ -88,12 +75,12 @@ async fn invite(app: &TestApp, options: BrowserOptions, email: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_is_invited_with_and_without_script() {
     let app = TestApp::start(On::Postgres).await;
-    invite(&app, BrowserOptions::default(), "bob@example.com").await;
-    invite(&app, BrowserOptions { script: false, ..PHONE }, "eve@example.com").await;
+    invite(&app, BrowserOptions::DESK, "bob@example.com").await;
+    invite(&app, BrowserOptions::PHONE.without_script(), "eve@example.com").await;
 }
 
 async fn make_and_revoke_a_key(app: &TestApp, options: BrowserOptions) {
-    let browser = signed_in(app, EMAIL, options).await;
+    let browser = app.browser(options).await;
     browser.goto(&format!("{}/settings/api-keys", app.site())).await;
     browser.fill("Name", "ci-runner").await;
     browser.choose("Ends", "never").await;
@@ -120,21 +107,21 @@ async fn make_and_revoke_a_key(app: &TestApp, options: BrowserOptions) {
 async fn a_key_is_made_and_revoked_on_a_desk() {
     let app = TestApp::start(On::Sqlite).await;
     app.connect_by_oauth("acme").await;
-    make_and_revoke_a_key(&app, BrowserOptions::default()).await;
+    make_and_revoke_a_key(&app, BrowserOptions::DESK).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_made_and_revoked_on_a_phone_without_script() {
     let app = TestApp::start(On::Postgres).await;
     app.connect_by_oauth("acme").await;
-    make_and_revoke_a_key(&app, BrowserOptions { script: false, ..PHONE }).await;
+    make_and_revoke_a_key(&app, BrowserOptions::PHONE.without_script()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_is_added_tested_paused_and_removed() {
     let receiver = Receiver::start().await;
     let app = TestApp::start(On::Sqlite).await;
-    let browser = signed_in(&app, EMAIL, BrowserOptions { script: false, ..BrowserOptions::default() }).await;
+    let browser = app.browser(BrowserOptions::DESK.without_script()).await;
     browser.goto(&format!("{}/settings/webhooks", app.site())).await;
     browser.fill("URL", "ftp://example.com").await;
     browser.press("Add the endpoint").await;
@@ -183,7 +170,7 @@ async fn a_test_mail_is_sent_and_a_silent_server_is_told() {
         ("MOORING_MAIL_TO", "ops@example.com"),
     ];
     let app = TestApp::start_with(On::Sqlite, Options::default(), &settings).await;
-    let browser = signed_in(&app, EMAIL, BrowserOptions::default()).await;
+    let browser = app.browser(BrowserOptions::DESK).await;
     browser.goto(&format!("{}/settings/mail", app.site())).await;
     browser.press("Send a test mail").await;
     browser.wait_for_text("The mail server took the test mail").await;
@@ -199,7 +186,7 @@ async fn a_test_mail_is_sent_and_a_silent_server_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_integration_is_checked() {
     let app = TestApp::start(On::Sqlite).await;
-    let browser = signed_in(&app, EMAIL, BrowserOptions { script: false, ..BrowserOptions::default() }).await;
+    let browser = app.browser(BrowserOptions::DESK.without_script()).await;
     browser.goto(&format!("{}/settings/integrations", app.site())).await;
     browser.press("Check gitlab").await;
     browser.wait_for_text("told to a connected account only").await;
@@ -212,7 +199,7 @@ async fn an_integration_is_checked() {
 
     let nowhere = [("MOORING_GITLAB_URL", "http://127.0.0.1:9")];
     let app = TestApp::start_with(On::Sqlite, Options::default(), &nowhere).await;
-    let browser = signed_in(&app, EMAIL, DARK).await;
+    let browser = app.browser(BrowserOptions::DESK.dark()).await;
     browser.goto(&format!("{}/settings/integrations", app.site())).await;
     browser.press("Check gitlab").await;
     browser.wait_for_text("It cannot be reached").await;
@@ -224,7 +211,7 @@ async fn an_integration_is_checked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ended_costs_nothing_that_was_typed() {
     let app = TestApp::start(On::Sqlite).await;
-    let browser = signed_in(&app, EMAIL, BrowserOptions { script: false, ..BrowserOptions::default() }).await;
+    let browser = app.browser(BrowserOptions::DESK.without_script()).await;
     browser.goto(&format!("{}/settings/api-keys", app.site())).await;
     browser.fill("Name", "typed with care").await;
     let hash = mooring::vault::hash_password(PASSWORD.into()).await;

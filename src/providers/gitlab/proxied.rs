@@ -24,19 +24,21 @@ fn is_git(path: &str) -> bool {
     path.contains(".git/") && !path.starts_with("api/")
 }
 
-/// Revoking "self" or rotating or revoking a token by its number, which may be the own one, whichever kind of token it
-/// is; a rotation answers with the new one (GitLab docs, "Personal access tokens API"). And the OAuth endpoints, which
-/// belong to the connection.
+/// Whatever changes a token that is named by its number or as "self": the number may be the own one, whichever kind of
+/// token it is, and a rotation answers with the new one (GitLab docs, "Personal access tokens API"). And the OAuth
+/// endpoints, which belong to the connection. A form's `_method` is no way around: only reading is free.
+///
+/// What stands in a body is not looked into, so not in GraphQL either.
 pub(super) fn endangers_own_token(method: &Method, path: &str) -> bool {
     let plain = path.to_ascii_lowercase().replace("%2f", "/");
     let segments: Vec<_> = plain.split('/').filter(|part| !part.is_empty()).map(decoded).collect();
-    let segments: Vec<_> = segments.iter().map(String::as_str).collect();
-    let is_own = |window: &[&str]| {
-        let is_token = matches!(window[0], "personal_access_tokens" | "access_tokens");
-        is_token && (window[1] == "self" || *method == Method::DELETE || window.get(2) == Some(&"rotate"))
-    };
-    let names_own = (2..=3).any(|length| segments.windows(length).any(is_own));
-    segments.first() == Some(&"oauth") || (names_own && !matches!(*method, Method::GET | Method::HEAD))
+    let first = segments.first().map(String::as_str);
+    // Elsewhere lie repositories, whose names may be anything.
+    let is_command = first == Some("api") || segments.iter().any(|segment| segment == "-");
+    let names_one =
+        segments.windows(2).any(|pair| matches!(&*pair[0], "personal_access_tokens" | "access_tokens"));
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    first == Some("oauth") || (is_command && names_one && !reads)
 }
 
 /// A segment with its percent-encoded letters in the open, and without a format: GitLab takes `self.json` for `self`.
@@ -70,6 +72,8 @@ mod tests {
             "api/v4/personal_access_tokens/7/rotate%2ejson",
             "api/v4/projects/12/access_tokens/self/rotate",
             "api/v4/personal_access_tokens/7/rotate",
+            "api/v4/personal_access_tokens/7",
+            "acme/web/-/settings/access_tokens/7/revoke",
             "api/v4/groups/acme%2Fsub/access_tokens/self/rotate",
         ] {
             assert!(endangers_own_token(&Method::POST, path), "{path}");

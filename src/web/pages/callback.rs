@@ -39,6 +39,7 @@ pub(super) async fn finish(
         session: who.as_ref().map(|w| w.session_digest.clone()),
         binder: browser::secret(&headers, state.is_https),
     };
+    let is_operator = who.is_some();
     let actor = who.map_or(Actor::Mooring, |w| w.actor());
     match state.connect.finish(callback, actor).await? {
         Outcome::Connected(id) => {
@@ -46,12 +47,21 @@ pub(super) async fn finish(
             Ok(Redirect::to(&format!("/connections/{id}")).into_response())
         }
         Outcome::Deferred(id) => Ok(Redirect::to(state.connect.way_back(id).await?.as_str()).into_response()),
-        Outcome::Failed { code, message } => Ok(failed(&state, (&code, message), &integration, &hash)),
+        Outcome::Failed { code, message } => {
+            Ok(failed(&state, is_operator, (&code, message), &integration, &hash))
+        }
     }
 }
 
-/// What is about this browser is told here; the rest has a page with a clean address.
-fn failed(state: &AppState, (code, message): (&str, String), integration: &str, hash: &[u8]) -> Response {
+/// What is about this browser is told here; the rest has a page with a clean address. Whoever came by a connect
+/// session's link has no account here and is not sent to our pages.
+fn failed(
+    state: &AppState,
+    is_operator: bool,
+    (code, message): (&str, String),
+    integration: &str,
+    hash: &[u8],
+) -> Response {
     let (status, title) = match code {
         "wrong_browser" => (StatusCode::FORBIDDEN, "This was begun somewhere else"),
         "wrong_integration" => (StatusCode::BAD_REQUEST, "The answer came to the wrong place"),
@@ -60,11 +70,15 @@ fn failed(state: &AppState, (code, message): (&str, String), integration: &str, 
         _ => return Redirect::to(&format!("/oauth/{integration}/outcome/{}", hex(hash))).into_response(),
     };
     let hint = if code == "wrong_browser" {
-        format!(" Use one browser, signed in to Mooring at {}, from beginning to end.", state.site_url)
+        format!(
+            " Begin again where you began, and stay in one browser. Mooring itself is at {}.",
+            state.site_url
+        )
     } else {
         String::new()
     };
-    Failure::new(status, title).text(message + &hint).link("/connections/new", "Start again").into_response()
+    let failure = Failure::new(status, title).text(message + &hint);
+    if is_operator { failure.link("/connections/new", "Start again") } else { failure }.into_response()
 }
 
 fn malformed() -> Failure {

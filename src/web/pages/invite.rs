@@ -1,6 +1,6 @@
 //! An invitation: a one-time link of an administrator makes a further operator, who chooses a password.
 
-use super::{Frame, Page, form::Form, ok, problem::Failure};
+use super::{Frame, Page, form::Form, ok, problem::Failure, setup::OneTimeLink};
 use crate::{
     domain::Role,
     operator::{bad_password, new_operator},
@@ -14,7 +14,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use serde::Deserialize;
 use tower_sessions::Session;
 
 #[derive(Template)]
@@ -34,15 +33,9 @@ impl InvitePage {
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct Link {
-    #[serde(default)]
-    token: String,
-}
-
 pub(super) async fn show(
     State(state): State<AppState>,
-    Query(link): Query<Link>,
+    Query(link): Query<OneTimeLink>,
 ) -> Result<Response, Failure> {
     Ok(ok(InvitePage::of(find(&state, &link.token).await?, link.token)))
 }

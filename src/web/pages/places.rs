@@ -113,7 +113,7 @@ pub(super) fn title(integration: &Integration) -> String {
 }
 
 /// What the variables of an integration begin with.
-fn prefix(id: &str) -> String {
+pub(super) fn prefix(id: &str) -> String {
     if id == BUILT_IN {
         return "MOORING_GITLAB".to_owned();
     }

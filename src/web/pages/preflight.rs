@@ -17,17 +17,25 @@ use axum::{
     http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
+use time::OffsetDateTime;
 
 /// Looks that cost no wait. A person needs a handful; nobody is to look through a network with them.
 const FREE: u32 = 20;
 
-/// How often each operator had an address looked at.
+/// How often each operator, and each connect session, had an address looked at.
 #[derive(Clone)]
 pub(super) struct Looks(Guesses);
 
 impl Default for Looks {
     fn default() -> Self {
         Self(Guesses::with_free(FREE))
+    }
+}
+
+impl Looks {
+    /// Counts a look. The error is how many seconds `who` has to wait.
+    pub(super) fn count(&self, who: &str, now: OffsetDateTime) -> Result<(), i64> {
+        self.0.attempt(who, None, now).map_err(|wait| wait.whole_seconds().max(1))
     }
 }
 
@@ -71,8 +79,7 @@ pub(super) async fn look(
     form: Form,
 ) -> Result<Response, Failure> {
     let submitted = Submitted::of(&form, &state.instances);
-    if let Err(wait) = looks.0.attempt(&who.operator.email, None, state.clock.now()) {
-        let seconds = wait.whole_seconds().max(1);
+    if let Err(seconds) = looks.count(&who.operator.email, state.clock.now()) {
         let refusal = Refusal::too_many_looks(seconds);
         let page = Page(refusal.status, NotLooked { refusal });
         return Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response());
@@ -91,7 +98,7 @@ pub(super) async fn explained(
     who: &SignedIn,
     submitted: &Submitted,
 ) -> Option<PreflightView> {
-    looks.0.attempt(&who.operator.email, None, state.clock.now()).ok()?;
+    looks.count(&who.operator.email, state.clock.now()).ok()?;
     let found = state.connect.preflight(&submitted.base_url).await.ok()?;
     found.obstacle.is_some().then(|| PreflightView::of(state, found, submitted))
 }

@@ -61,7 +61,7 @@ pub(super) fn router() -> Router<AppState> {
         .route("/settings/people/{id}/role", post(people::change_role))
         .route("/settings/people/{id}/remove", post(people::remove))
         .route("/settings/api-keys", get(keys::show).post(keys::create))
-        .route("/settings/api-keys/{id}/revoke", get(keys::ask).post(keys::revoke))
+        .route("/settings/api-keys/{id}/revoke", get(keys::revoke::ask).post(keys::revoke::revoke))
         .route("/settings/webhooks", get(webhooks::show).post(webhooks::add))
         .route("/settings/webhooks/{id}", get(webhook::show))
         .route("/settings/webhooks/{id}/test", post(webhook::test))

@@ -26,15 +26,16 @@ struct SetupPage {
     password_error: Option<&'static str>,
 }
 
+/// What the link that makes an operator brings.
 #[derive(Deserialize)]
-pub(super) struct Link {
+pub(super) struct OneTimeLink {
     #[serde(default)]
-    token: String,
+    pub(super) token: String,
 }
 
 pub(super) async fn show(
     State(state): State<AppState>,
-    Query(link): Query<Link>,
+    Query(link): Query<OneTimeLink>,
 ) -> Result<Response, Failure> {
     refuse_bad_link(&state, &link.token).await?;
     let frame = Frame::signed_out();

@@ -1,6 +1,10 @@
 //! The real app on a real socket, beside a simulated GitLab: what every story starts from.
 
-use super::{postgres, request::Http};
+use super::{
+    browser::{Browser, BrowserOptions},
+    postgres,
+    request::Http,
+};
 use gitlab_sim::{Options, Sim, UserId};
 use mooring::{
     api_key::{KeyRequest, create_key},
@@ -191,6 +195,22 @@ impl TestApp {
     /// Signs the browser in as the first administrator.
     pub(crate) async fn sign_in(&self) {
         self.http.post_form("/login", &[("email", EMAIL), ("password", PASSWORD)]).await.expect(303);
+    }
+
+    /// A real browser in which the first administrator is signed in.
+    pub(crate) async fn browser(&self, options: BrowserOptions) -> Browser {
+        self.browser_of(EMAIL, options).await
+    }
+
+    /// The same for somebody else with this password.
+    pub(crate) async fn browser_of(&self, email: &str, options: BrowserOptions) -> Browser {
+        let browser = Browser::start(options).await;
+        browser.goto(&format!("{}/login", self.site())).await;
+        browser.fill("E-mail", email).await;
+        browser.fill("Password", PASSWORD).await;
+        browser.press("Sign in").await;
+        browser.wait_for_text("Connections").await;
+        browser
     }
 
     /// Presses "Connect to GitLab", consents, and comes back: the new connection's id.

@@ -86,10 +86,17 @@ pub(crate) struct BrowserOptions {
     pub(crate) script: bool,
 }
 
-impl Default for BrowserOptions {
+impl BrowserOptions {
     /// A laptop with light colours and scripts.
-    fn default() -> Self {
-        Self { width: 1280, height: 800, dark: false, script: true }
+    pub(crate) const DESK: Self = Self { width: 1280, height: 800, dark: false, script: true };
+    pub(crate) const PHONE: Self = Self { width: 390, height: 844, ..Self::DESK };
+
+    pub(crate) const fn dark(self) -> Self {
+        Self { dark: true, ..self }
+    }
+
+    pub(crate) const fn without_script(self) -> Self {
+        Self { script: false, ..self }
     }
 }
 

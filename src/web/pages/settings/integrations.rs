@@ -1,13 +1,13 @@
 //! The integrations: what to enter at GitLab, what to set here, and whether they can be reached, asked when
 //! somebody presses "Check".
 
-use super::{BUILT_IN, frame, in_order};
+use super::{frame, in_order};
 use crate::{
     domain::Integration,
     health::{Greeting, ReachError},
     store::OpenBreaker,
     web::{
-        pages::{Frame, Page, moment::Moment, ok, problem::Failure},
+        pages::{Frame, Page, moment::Moment, ok, places, problem::Failure},
         session::SignedIn,
         state::AppState,
     },
@@ -87,7 +87,6 @@ async fn page(state: &AppState, who: &SignedIn) -> Result<IntegrationsPage, Fail
 
 impl IntegrationView {
     fn of(i: &Integration, breakers: &[OpenBreaker], now: OffsetDateTime) -> Self {
-        let own = || format!("MOORING_INTEGRATION_{}", i.id.to_ascii_uppercase().replace('-', "_"));
         let method = |circuit: &str| circuit.strip_suffix(&format!(" {}", i.id)).map(str::to_owned);
         let scopes = i.application.as_ref().map(|application| application.scopes.to_string());
         Self {
@@ -97,7 +96,7 @@ impl IntegrationView {
             scopes,
             is_plain_http: !i.base_url.is_https() && !i.base_url.is_loopback(),
             trusts_own: false,
-            prefix: if i.id == BUILT_IN { "MOORING_GITLAB".to_owned() } else { own() },
+            prefix: places::prefix(&i.id),
             breakers: breakers
                 .iter()
                 .filter_map(|b| Some(BreakerView::of(b, method(&b.circuit)?, now)))
