@@ -53,6 +53,8 @@ document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   if (event.target.dataset.sent) return event.preventDefault();
   event.target.dataset.sent = "yes";
+  // Who stopped the browser may send it again.
+  setTimeout(() => { delete event.target.dataset.sent; }, 8000);
   event.submitter?.setAttribute("aria-busy", "true");
 });
 

@@ -28,6 +28,13 @@ function asking(form, place) {
   return { ask, forget };
 }
 
+const typedUrl = (form) => form.elements.namedItem("base_url");
+
+// A token is not sent to an address that was typed before a GitLab was found there.
+function isKnown(form) {
+  return !form.querySelector("[data-typed]:checked") || form.dataset.found === typedUrl(form).value.trim();
+}
+
 // --- A pasted token: what it is, before it is saved.
 function watchToken(form) {
   const token = form.elements.namedItem("token");
@@ -37,7 +44,7 @@ function watchToken(form) {
   let timer;
 
   const inspect = async () => {
-    if (token.value.trim().length < 8) return forget();
+    if (token.value.trim().length < 8 || !isKnown(form)) return forget();
     await ask(form.dataset.inspect, [], "Asking GitLab what this is…");
     suggest(answer.querySelector("[data-name]")?.dataset.name);
   };
@@ -50,20 +57,32 @@ function watchToken(form) {
 
   token.addEventListener("paste", () => soon(50));
   token.addEventListener("input", () => soon(600));
-  form.addEventListener("change", (event) => { if (event.target !== token && event.target !== name && token.value) soon(200); });
+  form.addEventListener("found", () => { if (token.value) soon(0); });
+  form.addEventListener("change", ({ target }) => {
+    if (token.value && ![token, name, typedUrl(form)].includes(target)) soon(200);
+  });
 }
 
 // --- A typed base URL: does a GitLab answer there? The token is not sent along.
 function watchBaseUrl(form) {
-  const url = form.elements.namedItem("base_url");
+  const url = typedUrl(form);
   const place = form.querySelector("[data-preflighted]");
   if (!url || !place) return;
   const { ask, forget } = asking(form, place);
   const isTyped = () => form.querySelector("[data-typed]:checked");
-  const look = () => { if (url.value.trim() && isTyped()) ask(form.dataset.preflight, ["token"], "Looking for GitLab there…"); };
+  const look = async () => {
+    const typed = url.value.trim();
+    if (!typed || !isTyped()) return;
+    await ask(form.dataset.preflight, ["token"], "Looking for GitLab there…");
+    if (!place.querySelector(".good") || typed !== url.value.trim()) return;
+    form.dataset.found = typed;
+    form.dispatchEvent(new Event("found"));
+  };
 
-  url.addEventListener("input", forget);
+  url.addEventListener("input", () => { delete form.dataset.found; forget(); });
   url.addEventListener("change", look);
+  form.addEventListener("change", ({ target }) => { if ("typed" in target.dataset) look(); });
+  if (!place.textContent.trim()) look();
   place.addEventListener("click", (event) => {
     const use = event.target.closest("[data-use]");
     if (!use) return;

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     domain::{
         Account, Actor, BaseUrl, Connection, ConnectionId, Credential, EventKind, Method, Renewal,
-        RenewalKind, Secret, TokenKind, UseCaseCheck,
+        RenewalKind, Secret, TokenKind, UseCase, UseCaseCheck,
     },
-    providers::{Home, InspectError, Inspection, Instances, check_use_cases},
+    providers::{Home, InspectError, Inspection, Instance, Instances, check_use_cases},
     store::ConnectionEdit,
 };
 
@@ -32,7 +32,8 @@ pub struct Replacement {
 
 /// What a token turned out to be, with every use case checked.
 pub struct Inspected {
-    pub base_url: BaseUrl,
+    /// Where it is from.
+    pub instance: Instance,
     pub found: Inspection,
     pub checks: Vec<UseCaseCheck>,
 }
@@ -75,17 +76,31 @@ impl Connect {
     ) -> Result<Inspected, ConnectError> {
         let wanted =
             if use_cases.is_empty() { self.use_cases.iter().collect() } else { self.chosen(use_cases)? };
-        let place = self.place(target)?;
+        let instance = self.place(target)?.instance;
+        self.look_up(instance, token, believed, &wanted).await
+    }
+
+    /// The same for a token that may take the place of a connection's own, where that one is from.
+    pub async fn inspect_for(&self, was: &Connection, token: &Secret) -> Result<Inspected, ConnectError> {
+        self.look_up(self.instances.of(was)?, token, None, &self.known(&was.use_cases)).await
+    }
+
+    async fn look_up(
+        &self,
+        instance: Instance,
+        token: &Secret,
+        believed: Option<TokenKind>,
+        wanted: &[&UseCase],
+    ) -> Result<Inspected, ConnectError> {
         let api = self.provider.api();
-        let found = api.inspect(&place.instance, token, believed, self.clock.now()).await?;
-        let checks = check_use_cases(api, &place.instance, token, &found, &wanted).await?;
-        Ok(Inspected { base_url: place.base_url().clone(), found, checks })
+        let found = api.inspect(&instance, token, believed, self.clock.now()).await?;
+        let checks = check_use_cases(api, &instance, token, &found, wanted).await?;
+        Ok(Inspected { instance, found, checks })
     }
 
     /// The project or group of a bot's token, to tell a person. `None`: there is none, or it cannot be had.
-    pub async fn home(&self, target: &Target, token: &Secret, account: Option<&Account>) -> Option<Home> {
-        let place = self.place(target).ok()?;
-        self.provider.api().home(&place.instance, token, account?).await
+    pub async fn home(&self, instance: &Instance, token: &Secret, account: Option<&Account>) -> Option<Home> {
+        self.provider.api().home(instance, token, account?).await
     }
 
     /// The connection that has this name and holds this very token: a form that was sent twice.
@@ -162,7 +177,8 @@ impl Connect {
         actor: &Actor,
     ) -> Result<(), ConnectError> {
         let fields = fields.checked()?;
-        self.chosen(&fields.use_cases)?;
+        let is_new = |id: &&String| !was.use_cases.contains(id);
+        self.chosen(&fields.use_cases.iter().filter(is_new).cloned().collect::<Vec<_>>())?;
         let renewal = self.rechosen(was, renewal).await?;
         let checks = was.checks.iter().filter(|c| fields.use_cases.contains(&c.use_case)).cloned().collect();
         let edit = ConnectionEdit {

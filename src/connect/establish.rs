@@ -119,7 +119,7 @@ impl Connect {
         }
     }
 
-    /// Checks a token against the chosen use cases and refuses what is too little.
+    /// Checks a token against the use cases that are known here, and refuses what is too little.
     pub(super) async fn checked(
         &self,
         place: &Place,
@@ -128,9 +128,9 @@ impl Connect {
         use_cases: &[String],
         name: &str,
     ) -> Result<Vec<UseCaseCheck>, ConnectError> {
-        let chosen = self.chosen(use_cases)?;
+        let known = self.known(use_cases);
         let api = self.provider.api();
-        let checks = check_use_cases(api, &place.instance, token, found, &chosen).await?;
+        let checks = check_use_cases(api, &place.instance, token, found, &known).await?;
         let needed = self.use_cases.scopes_for(use_cases, found.token_kind);
         let mend_at = || api.token_form_url(place.base_url(), found.token_kind, name, &needed);
         match checks.iter().find(|c| refuses(c)) {

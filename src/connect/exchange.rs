@@ -5,6 +5,7 @@
 use super::{
     Connect, ConnectError, Fields,
     establish::{Inspected, MOST_SWAPS, PROVIDER, Place},
+    fields,
     same_account::same_account,
 };
 use crate::{
@@ -84,12 +85,12 @@ impl Connect {
         let identity = self.identity(place, credential).await?;
         match consent.wish {
             Wish::Connect { name, tenant, use_cases } => {
-                let wanted =
-                    name.or_else(|| username(identity.account.as_ref())).unwrap_or(consent.integration);
+                let own = username(identity.account.as_ref()).filter(|own| fields::name(own).is_ok());
+                let wanted = name.or(own).unwrap_or(consent.integration);
                 let name = self.free_name(&wanted, tenant.as_deref()).await?;
                 let checks = self.checked(place, token, &identity, &use_cases, &name).await?;
                 let account = Inspected { found: &identity, checks, method: Method::OAuth };
-                let fields = Fields { name, tenant, use_cases, ..Fields::default() };
+                let fields = Fields { name, tenant, use_cases, ..Fields::default() }.checked()?;
                 Ok(self.establish(place, fields, account, credential, actor).await?.id)
             }
             Wish::Reauthorize(id) => {

@@ -44,7 +44,7 @@ impl Fields {
     /// Trims and checks every field.
     pub fn checked(mut self) -> Result<Self, ConnectError> {
         self.name = name(&self.name)?;
-        self.description = self.description.map(|d| d.trim().to_owned()).filter(|d| !d.is_empty());
+        self.description = self.description.map(|d| one_kind_of_line(d.trim())).filter(|d| !d.is_empty());
         if self.description.as_ref().is_some_and(|d| d.contains('\0')) {
             return Err(ConnectError::field(
                 "description",
@@ -67,6 +67,11 @@ impl Fields {
         });
         Ok(self)
     }
+}
+
+/// Browsers send two characters for the end of a line, programs one.
+pub fn one_kind_of_line(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 /// A name is used in addresses, so it has no slash, and it must not look like an id.

@@ -20,7 +20,7 @@ pub use adopt::{Inspected, Pasted, Replacement};
 pub use begin::{Begin, Purpose, Started};
 pub use callback::{Callback, Outcome};
 pub use error::{ConnectError, inspect_code};
-pub use fields::{Fields, Target};
+pub use fields::{Fields, Target, one_kind_of_line};
 pub use preflight::Preflight;
 pub use session::{NewSession, SessionError};
 
@@ -48,6 +48,11 @@ pub struct Connect {
 }
 
 impl Connect {
+    /// Those of a connection that are known here still: an operator may have taken one out.
+    fn known(&self, ids: &[String]) -> Vec<&UseCase> {
+        ids.iter().filter_map(|id| self.use_cases.get(id)).collect()
+    }
+
     fn chosen(&self, ids: &[String]) -> Result<Vec<&UseCase>, ConnectError> {
         let find =
             |id: &String| self.use_cases.get(id).ok_or_else(|| ConnectError::UnknownUseCase(id.clone()));

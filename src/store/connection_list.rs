@@ -99,7 +99,7 @@ macro_rules! from_connections {
 /// When a token stops working without anybody's doing: at once, at its end, or never.
 macro_rules! end {
     () => {
-        "case when k.stopped is not null then 0
+        "case when k.stopped is not null or k.renewal <> 'refresh' and k.expires_at <= $1 then 0
               when k.renewal = 'manual' and k.expires_at is not null then k.expires_at
               else 9223372036854775807 end"
     };
@@ -259,6 +259,8 @@ impl Store {
     }
 }
 
+/// Characters of a search that count. SQLite refuses patterns of more than 50,000 bytes.
+const LONGEST_SEARCH: usize = 200;
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// The tokens that end in one period.
@@ -291,7 +293,7 @@ fn place(status: Status) -> i64 {
 /// `%text%` with the text's own wildcards taken literally. Its case is the database's to fold, as it folds the
 /// columns': SQLite knows ASCII alone.
 pub(super) fn like_pattern(text: &str) -> String {
-    let text = text.trim();
+    let text: String = text.trim().chars().take(LONGEST_SEARCH).collect();
     if text.is_empty() {
         return String::new();
     }

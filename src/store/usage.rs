@@ -153,6 +153,16 @@ impl Store {
         rows.into_iter().map(KeyUsage::try_from).collect()
     }
 
+    /// How many API keys got the token of one connection lately.
+    pub async fn count_users(&self, id: ConnectionId) -> Result<i64, StoreError> {
+        Ok(on!(self.db, read, |pool| sqlx::query_scalar(
+            "select count(distinct api_key_id) from usage where connection_id = $1"
+        )
+        .bind(id.to_string())
+        .fetch_one(pool)
+        .await?))
+    }
+
     /// Hand-outs of one connection to each API key on each day from `since` on, oldest day first.
     pub async fn daily_usage_of(
         &self,

@@ -571,6 +571,10 @@ async fn another_json_api_is_not_taken_for_gitlab() {
         (400, r#"{"message":"Bad Request"}"#),
         (200, r#"{"hello":"world"}"#),
         (200, "[]"),
+        (
+            200,
+            r#"{"id":1,"name":"x","scopes":["api"],"active":true,"revoked":false,"user_id":1,"expires_at":"-5000-01-01"}"#,
+        ),
     ] {
         app.sim().fault_always(Endpoint::Any, Fault::Json { status, body: body.into() });
         refused(&program, pasted("elsewhere", &token), 502, "not_gitlab").await;

@@ -86,6 +86,7 @@ async fn an_address_is_looked_at_when_its_field_is_left() {
         browser.fill("Base URL", &left("https://10.0.0.1")).await;
         browser.wait_for_text("is a private address").await;
         browser.screenshot(&format!("{shot}-private")).await;
+        browser.fill("Access token", &left(&token)).await;
         browser.fill("Base URL", &left("https://gitlab.invalid")).await;
         browser.wait_for_text("cannot be looked up").await;
         browser.screenshot(&format!("{shot}-dns")).await;
@@ -97,7 +98,7 @@ async fn an_address_is_looked_at_when_its_field_is_left() {
         assert_eq!(browser.value("Base URL").await, format!("{host}/gitlab"), "one press mends it");
         browser.screenshot(&format!("{shot}-found")).await;
 
-        browser.fill("Access token", &token).await;
+        // The token that was there before goes to this address alone.
         browser.wait_for_text("This is a project access token of acme/web, role Maintainer").await;
         assert_eq!(browser.value("Name").await, "acme-web", "a name is offered");
         browser.fill("Name", shot).await;

@@ -8,7 +8,7 @@ use crate::{
         request::{Http, Reply},
     },
 };
-use gitlab_sim::{Endpoint, Fault};
+use gitlab_sim::{Endpoint, Fault, Options};
 use mooring::{
     api_key::{KeyRequest, create_key},
     domain::{Actor, ConnectionId, Permission, RenewalId},
@@ -226,6 +226,38 @@ on_both!(a_form_from_an_old_page_overwrites_nothing_unseen, async |on: On| {
     let now = program.get("/api/v1/connections/mine").await.expect(200).json();
     assert_eq!((&now["description"], &now["tags"]["team"]), (&json!("typed <b>"), &json!("dev")));
     assert_eq!(now["use_cases"], json!([]), "no box was ticked");
+
+    assert_eq!(send(&seen(&refused)).await.expect(303).location(), page, "a second click saved it already");
+    let before = seen(&app.http.get(&format!("{page}/edit")).await.expect(200));
+    program.patch_json("/api/v1/connections/mine", json!({"description": "two\nlines"})).await.expect(200);
+    let twice = [("seen", &*before), ("name", "mine"), ("tag_key", "a"), ("tag_key", "a")];
+    let twice = [&twice[..], &[("tag_value", "1"), ("tag_value", "2")]].concat();
+    let refused = app.http.post_form(&format!("{page}/edit"), &twice).await.expect(409);
+    says(&refused, &["Somebody else changed this connection", "two lines"]);
+    let lines = [("seen", &*seen(&refused)), ("name", "mine"), ("description", "two\r\nlines")];
+    app.http.post_form(&format!("{page}/edit"), &lines).await.expect(303);
+    let now = program.get("/api/v1/connections/mine").await.expect(200).json();
+    assert_eq!(now["description"], "two\nlines", "a browser's line ends are no change");
+});
+
+on_both!(a_use_case_that_an_operator_took_out_stops_nobody_from_mending, async |on: On| {
+    let own = tempfile::NamedTempFile::new().unwrap();
+    let case = "[[use_case]]\nid = \"own\"\ntitle = \"Own\"\nscopes = [\"api\"]\nleast_role = \"reporter\"\n";
+    std::fs::write(own.path(), case).unwrap();
+    let settings = [("MOORING_USE_CASES_FILE", own.path().to_str().unwrap())];
+    let mut app = TestApp::start_with(on, Options::default(), &settings).await;
+    let (page, _) = connected(&app, &["api", "read_repository"], json!({"use_cases": ["own", "read-only"]})).await;
+    app.restart_with(&[("MOORING_USE_CASES_FILE", "")]).await;
+    let program = app.program(&["admin"]).await;
+    let url = "/api/v1/connections/acme";
+    program.patch_json(url, json!({"description": "still here"})).await.expect(200);
+    let refused = program.patch_json(url, json!({"use_cases": ["own", "nothing"]})).await.expect(422).json();
+    assert_eq!(refused["code"], "unknown_use_case");
+    let token = app.sim().mint_personal(app.world.alice, &["api", "read_repository"], None).token;
+    let looked = [("connection", page.rsplit('/').next().unwrap()), ("token", &*token)];
+    app.http.post_form("/connections/inspect", &looked).await.expect(200);
+    let rotated = program.put_json(&format!("{url}/token"), json!({"token": token})).await.expect(200).json();
+    assert_eq!((&rotated["generation"], &rotated["use_cases"]), (&json!(2), &json!(["own", "read-only"])));
 });
 
 on_both!(an_edit_says_what_the_token_lacks_for_a_new_use_case, async |on: On| {

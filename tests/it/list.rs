@@ -88,6 +88,7 @@ on_both!(everything_that_narrows_the_list_is_in_its_address, async |on: On| {
         ("?q=100%25_", &all[1..2]),
         ("?q=ALICE", &[]),
         ("?q=zebra", &all[4..]),
+        (&format!("?q={}", "_".repeat(30_000)), &[]),
         ("?tenant=a%26b", &all[1..2]),
         ("?integration=gitlab&method=oauth", &all[3..4]),
         ("?integration=other", &[]),

@@ -127,7 +127,7 @@ async fn of_access_token(
         account: Some(account.unwrap_or_else(|| only_id(token.user_id, believed))),
         token_name: token.name,
         scopes: token.scopes.into_iter().collect(),
-        expires_at: token.expires_at.as_deref().and_then(midnight),
+        expires_at: token.expires_at.as_deref().map(|date| ends(call, date)).transpose()?,
     })
 }
 
@@ -157,7 +157,7 @@ async fn of_oauth_token(call: &Call<'_>, now: OffsetDateTime) -> Result<Inspecti
         account: Some(account.unwrap_or_else(|| only_id(info.resource_owner_id, None))),
         token_name: None,
         scopes: info.scope.into_iter().collect(),
-        expires_at: info.expires_in.and_then(|seconds| now.checked_add(Duration::seconds(seconds))),
+        expires_at: info.expires_in.and_then(|seconds| now.checked_add(Duration::seconds(seconds.max(0)))),
     })
 }
 
@@ -193,8 +193,12 @@ fn only_id(id: i64, believed: Option<TokenKind>) -> Account {
     Account { id, username: None, name: None, kind, web_url: None, resource: None }
 }
 
-/// A token dies at 00:00 UTC at the start of its `expires_at` date.
+fn ends(call: &Call<'_>, date: &str) -> Result<OffsetDateTime, InspectError> {
+    midnight(date).ok_or_else(|| call.not_gitlab("answered with an end of the token that is no date"))
+}
+
+/// A token dies at 00:00 UTC at the start of its `expires_at` date. `None`: that is no date, or one before computers.
 pub(super) fn midnight(date: &str) -> Option<OffsetDateTime> {
     let date = Date::parse(date, format_description!("[year]-[month]-[day]")).ok()?;
-    Some(date.midnight().assume_utc())
+    (date.year() >= 1970).then(|| date.midnight().assume_utc())
 }

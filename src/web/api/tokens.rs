@@ -182,7 +182,7 @@ pub(super) struct Inspection {
 }
 
 impl From<Inspected> for Inspection {
-    fn from(Inspected { base_url, found, checks }: Inspected) -> Self {
+    fn from(Inspected { instance, found, checks }: Inspected) -> Self {
         let lacking = |check: &&UseCaseCheck| {
             matches!(check.outcome, CheckOutcome::InsufficientScope | CheckOutcome::InsufficientRole)
         };
@@ -193,7 +193,7 @@ impl From<Inspected> for Inspection {
             account: found.account,
             scopes: found.scopes.to_vec(),
             expires_at: found.expires_at,
-            base_url: base_url.to_string(),
+            base_url: instance.base_url.to_string(),
             problems: checks.iter().filter(lacking).cloned().collect(),
             use_cases: checks,
         }

@@ -90,9 +90,17 @@ async fn save(
     c: &Connection,
     form: &Form,
 ) -> Result<Connection, ConnectError> {
-    let sent = Typed::sent(form).fields(c)?;
+    let typed = Typed::sent(form);
+    let is_outdated = form.filled("seen").is_some_and(|seen| seen != mark(c));
+    if is_outdated && theirs(&typed, c, state).is_empty() {
+        // A second click: the first one saved it.
+        return Ok(c.clone());
+    }
+    if is_outdated {
+        return Err(ConnectError::ChangedMeanwhile);
+    }
+    let sent = typed.fields(c)?;
     let fields = match form.filled("seen") {
-        Some(seen) if seen != mark(c) => return Err(ConnectError::ChangedMeanwhile),
         Some(_) => sent,
         None => Fields { name: sent.name, description: sent.description, ..Fields::of(c) },
     };
@@ -139,6 +147,12 @@ fn refuse(
         Typed { name, description, ..Typed::of(c) }
     };
     let mut page = page(state, who, c, (typed, Some(refusal)));
+    if let Some(seen) = form.filled("seen")
+        && !matches!(error, ConnectError::ChangedMeanwhile)
+    {
+        // What was changed since has not been shown.
+        seen.clone_into(&mut page.seen);
+    }
     if matches!(error, ConnectError::ChangedMeanwhile) {
         page.theirs = theirs(&page.typed, c, state);
         if let Some(refusal) = &mut page.refusal {

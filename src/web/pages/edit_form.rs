@@ -6,7 +6,7 @@ use super::{
     hex,
 };
 use crate::{
-    connect::{ConnectError, Fields},
+    connect::{ConnectError, Fields, one_kind_of_line},
     domain::{Connection, UseCase},
     web::state::AppState,
 };
@@ -64,7 +64,7 @@ impl Typed {
         let rows = trimmed("tag_key").zip(trimmed("tag_value"));
         Self {
             name: form.text("name").to_owned(),
-            description: form.text("description").to_owned(),
+            description: one_kind_of_line(form.text("description")),
             tags: rows.filter(|(key, value)| !key.is_empty() || !value.is_empty()).collect(),
             use_cases: form.all("use_cases"),
         }

@@ -23,11 +23,18 @@ struct ExpiredPage {
 }
 
 pub(super) fn page(address: String, form: &Form) -> Response {
-    let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
-    let fields: Vec<_> = form.fields().filter(|(name, _)| !is_secret(name)).collect();
-    let left_out = form.fields().any(|(name, value)| is_secret(&name) && !value.is_empty());
-    let page = ExpiredPage { frame: Frame::signed_out(), address, fields, left_out };
-    Page(StatusCode::FORBIDDEN, page).into_response()
+    Page(StatusCode::FORBIDDEN, ExpiredPage::of(address, form)).into_response()
+}
+
+impl ExpiredPage {
+    fn of(address: String, form: &Form) -> Self {
+        let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
+        let left_out = form.fields().any(|(name, value)| is_secret(&name) && !value.is_empty());
+        // Which way to connect went by the token that was there.
+        let is_kept = |name: &str| !(is_secret(name) || (left_out && name == "way"));
+        let fields = form.fields().filter(|(name, _)| is_kept(name)).collect();
+        Self { frame: Frame::signed_out(), address, fields, left_out }
+    }
 }
 
 #[cfg(test)]
@@ -36,20 +43,14 @@ mod tests {
 
     #[test]
     fn what_was_typed_comes_back_and_a_secret_does_not() {
-        let form =
-            Form::parse(b"name=acme+%3Cb%3E&token=glpat-canary&use_cases=x&use_cases=y&current_password=p");
-        let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
-        let fields = form.fields().filter(|(name, _)| !is_secret(name)).collect();
-        let page = ExpiredPage {
-            frame: Frame::signed_out(),
-            address: "/connections".into(),
-            fields,
-            left_out: true,
-        };
-        let html = page.render().unwrap();
+        let form = Form::parse(
+            b"name=acme+%3Cb%3E&way=either&token=glpat-canary&use_cases=x&use_cases=y&current_password=p",
+        );
+        let html = ExpiredPage::of("/connections".into(), &form).render().unwrap();
         assert!(
             html.contains("value=\"acme &#60;b&#62;\"") && html.matches("name=\"use_cases\"").count() == 2
         );
         assert!(!html.contains("canary") && !html.contains("current_password"));
+        assert!(!html.contains("either"), "who pasted a token does not start to sign in elsewhere");
     }
 }

@@ -5,8 +5,8 @@ use super::{
     rotate::is_dead, submitted::Submitted, words,
 };
 use crate::{
-    connect::{ConnectError, Inspected, Target},
-    domain::{Connection, TokenKind},
+    connect::{ConnectError, Inspected},
+    domain::TokenKind,
     providers::Home,
     web::{session::SignedIn, state::AppState},
 };
@@ -49,16 +49,19 @@ pub(super) async fn inspect(
     _who: SignedIn,
     form: Form,
 ) -> Result<Response, Failure> {
-    let (target, use_cases) = if let Some(id) = form.filled("connection") {
-        of_connection(&connection::find(&state, id).await?)
+    let token = form.secret("token");
+    // A new token for a connection is from where the old one is.
+    let (found, use_cases) = if let Some(id) = form.filled("connection") {
+        let c = connection::find(&state, id).await?;
+        (state.connect.inspect_for(&c, &token).await, c.use_cases)
     } else {
         let submitted = Submitted::of(&form, &state.instances);
-        (submitted.target(), submitted.use_cases)
+        let found = state.connect.inspect(&submitted.target(), &token, None, &submitted.use_cases).await;
+        (found, submitted.use_cases)
     };
-    let token = form.secret("token");
-    match state.connect.inspect(&target, &token, None, &use_cases).await {
+    match found {
         Ok(found) => {
-            let home = state.connect.home(&target, &token, found.found.account.as_ref()).await;
+            let home = state.connect.home(&found.instance, &token, found.found.account.as_ref()).await;
             Ok(Page(StatusCode::OK, told(&state, &found, &use_cases, home)).into_response())
         }
         Err(ConnectError::Store(error)) => Err(error.into()),
@@ -70,20 +73,20 @@ pub(super) async fn inspect(
     }
 }
 
-/// A new token for this connection goes where the old one came from.
-fn of_connection(c: &Connection) -> (Target, Vec<String>) {
-    let by_url = || Target::BaseUrl(c.base_url.as_str().to_owned());
-    (c.integration.clone().map_or_else(by_url, Target::Integration), c.use_cases.clone())
-}
-
 fn told(state: &AppState, inspected: &Inspected, use_cases: &[String], home: Option<Home>) -> Told {
     let found = &inspected.found;
     let is_overview = use_cases.is_empty();
     let checks: Vec<_> = inspected.checks.iter().map(|c| CheckView::of(c, &state.use_cases)).collect();
     let needed = state.use_cases.scopes_for(use_cases, found.token_kind);
     let lacks = !is_overview && checks.iter().any(|c| !c.missing.is_empty());
-    let form =
-        || state.provider.api().token_form_url(&inspected.base_url, found.token_kind, "mooring", &needed);
+    let form = || {
+        state.provider.api().token_form_url(
+            &inspected.instance.base_url,
+            found.token_kind,
+            "mooring",
+            &needed,
+        )
+    };
     let mend_at = || home.as_ref().map_or_else(form, |home| home.tokens_url.clone());
     let username = || found.account.as_ref().and_then(|a| a.username.clone());
     Told {

@@ -50,7 +50,7 @@ pub(super) struct Live {
     pub(super) use_cases: Vec<UseCaseView>,
     pub(super) renewals: Vec<RenewalView>,
     /// How many API keys got its token so far.
-    pub(super) users: usize,
+    pub(super) users: i64,
 }
 
 pub(super) struct FailureView {
@@ -63,7 +63,7 @@ pub(super) struct FailureView {
 impl Live {
     pub(super) async fn of(state: &AppState, c: &Connection) -> Result<Self, Failure> {
         let renewals = state.store.list_renewals(c.id, None, RENEWALS_SHOWN).await?;
-        let users = state.store.usage_of(c.id).await?.len();
+        let users = state.store.count_users(c.id).await?;
         let kind = if c.token_kind == TokenKind::OAuth { TokenKind::Personal } else { c.token_kind };
         let needed = state.use_cases.scopes_for(&c.use_cases, kind).union(&c.credential.scopes);
         let api = state.provider.api();
@@ -86,7 +86,7 @@ impl Live {
     ) -> Self {
         let moment = |at: OffsetDateTime| Moment::new(at, now);
         let k = &c.credential;
-        let failure = k.failure.as_ref().map(|f| FailureView {
+        let failure = c.failure().map(|f| FailureView {
             message: f.message.clone(),
             since: moment(f.since),
             attempts: f.attempts,
@@ -124,7 +124,7 @@ impl Live {
 pub(super) struct Facts {
     pub(super) standing: crate::domain::Standing,
     pub(super) mend_at: String,
-    pub(super) users: usize,
+    pub(super) users: i64,
 }
 
 /// A short mark of everything that a person would notice.
@@ -132,7 +132,7 @@ fn version(c: &Connection, facts: &Facts, renewals: &[RenewalRecord]) -> String 
     let last = renewals.first().map(|r| (r.id, r.outcome));
     let k = &c.credential;
     let times = (c.last_checked_at, c.last_used_at, c.updated_at, k.last_renewed_at, k.expires_at);
-    let failure = k.failure.as_ref().map(|f| (f.code, f.attempts, f.next_attempt_at));
+    let failure = c.failure().map(|f| (f.code, f.attempts, f.next_attempt_at));
     let Facts { standing, users, .. } = facts;
     let text = format!("{standing:?} {last:?} {times:?} {failure:?} {} {users} {:?}", k.generation, c.checks);
     hex(&crate::vault::digest(&text)[..8])

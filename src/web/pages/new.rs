@@ -82,7 +82,7 @@ pub(super) async fn connect(
     };
     match state.connect.adopt(pasted, &who.actor()).await {
         Ok(connection) => {
-            let notice = connected(&state, &submitted, &token, &connection).await;
+            let notice = connected(&state, &token, &connection).await;
             session::give_notice(&session, notice).await?;
             Ok(to(connection.id))
         }
@@ -100,8 +100,11 @@ fn to(id: ConnectionId) -> Response {
     Redirect::to(&format!("/connections/{id}")).into_response()
 }
 
-async fn connected(state: &AppState, submitted: &Submitted, token: &Secret, c: &Connection) -> String {
-    let home = state.connect.home(&submitted.target(), token, c.account.as_ref()).await;
+async fn connected(state: &AppState, token: &Secret, c: &Connection) -> String {
+    let home = match state.instances.of(c) {
+        Ok(instance) => state.connect.home(&instance, token, c.account.as_ref()).await,
+        Err(_) => None,
+    };
     let told = Connected {
         kind: words::a_token_kind(c.token_kind),
         role: home.as_ref().and_then(|h| h.role).map(|r| r.to_string()),

@@ -19,7 +19,7 @@ use axum::{
 };
 use time::OffsetDateTime;
 
-/// Looks that cost no wait. A person needs a handful; nobody is to look through a network with them.
+/// Looks that cost no wait. A person needs a handful. What nobody may see, private addresses, is refused in any case.
 const FREE: u32 = 20;
 
 /// How often each operator, and each connect session, had an address looked at.

@@ -105,7 +105,7 @@ pub(super) async fn show(
     Ok(ok(UsagePage {
         frame: Frame::of(Some(&who), "connections"),
         head: Head::of(&state, &c, Tab::Usage),
-        is_unused: usage.is_empty(),
+        is_unused: c.last_used_at.is_none() && usage.is_empty(),
         chart: counts.chart(&usage),
         keys: counts.keys(&usage),
         others: usage.len().saturating_sub(KEYS_SHOWN),

@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use crate::{
-    domain::{Account, Connection, Reason, Standing},
+    domain::{Account, Connection, Reason, Standing, Status},
     web::pages::{
         moment::Moment,
         words::{self, Badge},
@@ -50,7 +50,8 @@ impl Row {
             kind: words::token_kind(c.token_kind),
             place: c.integration.clone().unwrap_or_else(|| c.base_url.host().to_owned()),
             renews_itself: facts.renewal.renews_itself(),
-            is_dead: facts.stopped.is_some(),
+            is_dead: facts.stopped.is_some()
+                || facts.renewal.renews_itself() && standing.status == Status::ActionRequired,
             expires: facts.expires_at.map(|at| Moment::new(at, now)),
             renew_at: facts.renew_at.map(|at| Moment::new(at, now)),
             last_used: c.last_used_at.map(|at| Moment::new(at, now)),
@@ -92,6 +93,14 @@ mod tests {
 
     fn html(c: &Connection) -> String {
         Row::of(c, c.standing(NOW, Duration::days(30)), NOW).render().unwrap()
+    }
+
+    #[test]
+    fn what_renewed_itself_and_is_over_does_not_work() {
+        let mut c = sample::connection(NOW);
+        c.credential.renewal = RenewalKind::SelfRotate;
+        c.credential.expires_at = Some(NOW - Duration::HOUR);
+        assert!(html(&c).contains("does not work"), "{}", html(&c));
     }
 
     #[test]
