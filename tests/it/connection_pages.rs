@@ -246,7 +246,8 @@ on_both!(a_use_case_that_an_operator_took_out_stops_nobody_from_mending, async |
     std::fs::write(own.path(), case).unwrap();
     let settings = [("MOORING_USE_CASES_FILE", own.path().to_str().unwrap())];
     let mut app = TestApp::start_with(on, Options::default(), &settings).await;
-    let (page, _) = connected(&app, &["api", "read_repository"], json!({"use_cases": ["own", "read-only"]})).await;
+    let (page, _) =
+        connected(&app, &["api", "read_repository"], json!({"use_cases": ["own", "read-only"]})).await;
     app.restart_with(&[("MOORING_USE_CASES_FILE", "")]).await;
     let program = app.program(&["admin"]).await;
     let url = "/api/v1/connections/acme";

@@ -16,6 +16,21 @@ use tokio_util::task::TaskTracker;
 const TWO_HOURS: Duration = Duration::from_secs(7_200);
 const FRESH: Duration = Duration::from_secs(6);
 
+/// What reads our metrics.
+const WATCHED: [(&str, &str); 3] = [
+    ("alerts.yaml", include_str!("../../deploy/alerts.yaml")),
+    ("grafana.json", include_str!("../../deploy/grafana.json")),
+    ("OPERATING.md", include_str!("../../docs/OPERATING.md")),
+];
+
+/// The metrics that a text names.
+fn names(text: &str) -> Vec<String> {
+    let rest = text.split("mooring_").skip(1);
+    let name =
+        |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    rest.map(|rest| format!("mooring_{}", name(rest))).collect()
+}
+
 async fn start(on: On) -> (TestApp, Http) {
     let settings = [("MOORING_METRICS_LISTEN", "127.0.0.1:0")];
     let app = TestApp::start_with(on, gitlab_sim::Options::default(), &settings).await;
@@ -112,6 +127,11 @@ on_both!(a_broken_integration_shows_and_names_nobody, async |on: On| {
         ("mooring_renewals_due", 1.0),
     ] {
         assert_eq!(value(&text, metric), Some(wanted), "{metric} in\n{text}");
+    }
+    for (file, told) in WATCHED {
+        for name in names(told) {
+            assert!(text.contains(&name), "{file} asks for {name}, which is not there");
+        }
     }
     assert!(value(&text, r#"mooring_renewals_total{outcome="misconfigured"}"#).is_some_and(|n| n >= 1.0));
     assert!(
