@@ -15,6 +15,7 @@ mod canary;
 mod check;
 mod circuits;
 mod cli;
+mod clients;
 mod connect_browser;
 mod connect_pages;
 mod connect_sessions;

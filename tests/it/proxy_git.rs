@@ -65,6 +65,33 @@ on_both!(clone_push_and_fetch, async |on: On| {
 });
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_files_go_both_ways_with_the_callers_own_key() {
+    let shop = Workshop::start(On::Sqlite).await;
+    shop.front.repositories().add("acme/web").await;
+    let address = shop.address(shop.app.site().trim_start_matches("http://"));
+    let (first, second) = (shop.desk.path().join("first"), shop.desk.path().join("second"));
+    git(shop.desk.path(), &["clone", "--quiet", &address, "first"]).await;
+    git(&first, &["lfs", "install", "--local"]).await;
+    git(&first, &["lfs", "track", "*.bin"]).await;
+    noise(&first.join("large.bin"), 8);
+    git(&first, &["add", "."]).await;
+    git(&first, &["commit", "--quiet", "-m", "large"]).await;
+    git(&first, &["push", "--quiet", "origin", "HEAD:main"]).await;
+    assert_eq!(shop.front.objects().count(), 1, "the object went to GitLab's own storage");
+
+    let filters =
+        ["-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.process=git-lfs filter-process"];
+    let clone = ["clone", "--quiet", &address, "second"];
+    git(shop.desk.path(), &[&filters[..], &clone[..]].concat()).await;
+    let sent = std::fs::read(first.join("large.bin")).expect("it is there");
+    assert!(sent == std::fs::read(second.join("large.bin")).expect("it is there"), "it is the same");
+    for clone in [&first, &second] {
+        let told = git(clone, &["lfs", "env"]).await;
+        assert!(!told.contains(&shop.token), "git-lfs never saw a token of GitLab");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_and_a_dead_token_are_told_and_not_asked_for_again() {
     let shop = Workshop::start(On::Sqlite).await;
     shop.front.repositories().add("acme/web").await;

@@ -20,7 +20,10 @@ use gitlab_sim::Sim;
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use tokio::{net::TcpListener, sync::Notify};
 
-use super::git::{self, Repositories};
+use super::{
+    git::{self, Repositories},
+    lfs::{self, Objects},
+};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ struct Inner {
     answer: Mutex<Vec<(String, String)>>,
     go_on: Notify,
     repositories: Repositories,
+    objects: Objects,
+    url: String,
 }
 
 /// A running front; it ends with the test.
@@ -63,6 +68,8 @@ impl Front {
             answer: Mutex::default(),
             go_on: Notify::new(),
             repositories: Repositories::new(),
+            objects: Objects::default(),
+            url: url.clone(),
         };
         let inner = Arc::new(inner);
         let router = Router::new()
@@ -78,6 +85,11 @@ impl Front {
 
     pub(crate) fn repositories(&self) -> &Repositories {
         &self.inner.repositories
+    }
+
+    /// The objects of LFS that were uploaded.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.inner.objects
     }
 
     /// What came to the echo, in order.
@@ -99,7 +111,11 @@ impl Front {
 
 /// What lies below a repository's name is git's.
 async fn repositories(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> Response {
-    if request.uri().path().contains(".git/") {
+    let path = request.uri().path();
+    if path.contains(".git/info/lfs/") || path.contains(".git/gitlab-lfs/") {
+        return lfs::serve(&inner.sim, &inner.objects, &inner.url, request).await;
+    }
+    if path.contains(".git/") {
         return git::serve(&inner.sim, inner.repositories.root(), request).await;
     }
     next.run(request).await

@@ -134,7 +134,12 @@ async fn head(output: &mut BufReader<ChildStdout>) -> (StatusCode, HeaderMap) {
     (status, headers)
 }
 
-fn password(headers: &HeaderMap) -> Option<String> {
+/// The credential part of Basic.
+pub(super) fn basic(user: &str, password: &str) -> String {
+    BASE64_STANDARD.encode(format!("{user}:{password}"))
+}
+
+pub(super) fn password(headers: &HeaderMap) -> Option<String> {
     let encoded = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let pair = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;
     Some(pair.strip_prefix("oauth2:")?.to_owned())

@@ -10,6 +10,7 @@ pub(crate) mod database;
 pub(crate) mod flow;
 pub(crate) mod front;
 pub(crate) mod git;
+pub(crate) mod lfs;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
