@@ -22,6 +22,7 @@ mod connect_sessions;
 mod connection_browser;
 mod connection_pages;
 mod database_crash;
+mod example_product;
 mod expiry;
 mod feed;
 mod follow;
