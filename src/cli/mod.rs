@@ -4,8 +4,10 @@
 
 mod api_key;
 mod client;
+mod doctor;
 mod git_credential;
 mod manual;
+mod reseal;
 mod serve;
 mod token;
 mod user;
@@ -49,6 +51,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Looks at everything that Mooring needs, beside a running server, and says what to do
+    Doctor(doctor::DoctorArguments),
+    /// Seals everything that is stored under the active encryption key, while servers run
+    Reseal(reseal::ResealArguments),
     /// Prints the `OpenAPI` 3.1 document
     Openapi,
     /// Prints a valid access token from a Mooring server (`MOORING_URL`, `MOORING_API_KEY`)
@@ -128,6 +134,8 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
             print(&web::document().to_pretty_json().map_err(anyhow::Error::from)?);
             Ok(())
         }
+        Command::Doctor(asked) => doctor::run(&asked).await,
+        Command::Reseal(asked) => reseal::run(&asked, &Config::from_env()?).await,
         Command::Token(asked) => token::print_token(asked).await,
         Command::GitCredential { operation } => git_credential::run(&operation).await,
         Command::Completions { shell } => manual::print_completions(shell),
