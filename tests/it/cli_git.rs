@@ -117,7 +117,7 @@ async fn a_token_that_git_saw_refused_is_renewed_for_the_next_try() {
     let shop = Workshop::start().await;
     let (desk, address) = (shop.desk.path(), format!("{}/acme/web.git", shop.front.url));
     let dead = shop.token().await;
-    shop.app.sim().revoke(&dead);
+    shop.app.sim().expire(&dead);
     let refused = shop.git(desk, "acme bot", &["clone", "--quiet", &address, "first"]).await;
     assert!(!refused.status.success(), "the server thought that it lives");
     let told = String::from_utf8_lossy(&refused.stderr);
