@@ -62,7 +62,7 @@ pub(super) struct HandedOut {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    #[error("{server} could not be reached ({step}). {message}{}", mend(*.step))]
+    #[error("{server} could not be reached ({step}). {message}{}", mend(.step))]
     Unreachable { server: String, step: &'static str, message: String },
     #[error(
         "{server} sends requests on to another address. Set MOORING_URL to the address where Mooring answers."
@@ -173,7 +173,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The connection that MOORING_CONNECTION names, if it names exactly one.
+/// The connection that `MOORING_CONNECTION` names, if it names exactly one.
 pub(super) fn usual_connection(config: &ClientConfig) -> Result<String, Failure> {
     let named = config.connection.clone().filter(|named| !named.contains(['=', ',']));
     named.context("no connection").map_err(|_| {

@@ -31,8 +31,9 @@ pub(super) async fn run(asked: &ResealArguments, config: &Config) -> Result<(), 
     let mut report = Report::new(&store, asked.dry_run);
     if !asked.dry_run {
         for _ in 0..ROUNDS {
-            report.add(&round(&store).await?);
-            if left(&store).await?.is_empty() {
+            let round = round(&store).await?;
+            report.add(&round);
+            if round.iter().all(|(_, done)| done.resealed + done.superseded == 0) {
                 break;
             }
         }
@@ -82,6 +83,8 @@ struct Report {
     retired: Vec<KeyId>,
     resealed: BTreeMap<&'static str, u64>,
     superseded: u64,
+    /// In the last round.
+    unopened: u64,
     left: Vec<Left>,
     spooled: usize,
 }
@@ -89,10 +92,12 @@ struct Report {
 impl Report {
     fn new(store: &Store, dry_run: bool) -> Self {
         let (active, retired) = store.key_ids();
-        Self { dry_run, active, retired, resealed: BTreeMap::new(), superseded: 0, left: vec![], spooled: 0 }
+        let (resealed, left) = (BTreeMap::new(), vec![]);
+        Self { dry_run, active, retired, resealed, superseded: 0, unopened: 0, left, spooled: 0 }
     }
 
     fn add(&mut self, round: &Round) {
+        self.unopened = round.iter().map(|(_, done)| done.unopened).sum();
         for (column, done) in round.iter().filter(|(_, done)| *done != Resealed::default()) {
             if done.resealed > 0 {
                 *self.resealed.entry(what(*column)).or_default() += done.resealed;
@@ -136,13 +141,18 @@ impl Report {
                 self.spooled
             ));
         }
+        if self.unopened > 0 {
+            say(&format!(
+                "{} values do not open: their key is missing, or they are damaged. They are left as they are.",
+                self.unopened
+            ));
+        }
         if self.left.iter().any(|left| left.is_here) {
-            match self.dry_run {
-                true => say("The retired keys are still needed: run `mooring reseal`."),
-                false => say(
-                    "Some values were sealed under a retired key meanwhile: does every server have the new key as its active one? Then run this again.",
-                ),
-            }
+            say(if self.dry_run {
+                "The retired keys are still needed: run `mooring reseal`."
+            } else {
+                "Retired keys are still needed. If a server seals under one, make the new key its active one first; then run this again."
+            });
         } else if self.left.is_empty() && self.spooled == 0 && !self.retired.is_empty() {
             print("No retired key is needed here any more: empty MOORING_ENCRYPTION_KEYS_RETIRED.");
         }
@@ -159,6 +169,7 @@ impl Report {
             "retired_keys": self.retired.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "resealed": self.resealed,
             "superseded": self.superseded,
+            "unopened": self.unopened,
             "left": left.collect::<Vec<_>>(),
             "spooled": self.spooled,
             "retired_keys_needed": !self.left.is_empty() || self.spooled > 0,

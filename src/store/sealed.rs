@@ -185,7 +185,7 @@ impl Store {
     /// already is not read; what cannot be opened is counted and left as it is.
     pub async fn reseal(&self, of: SealedColumn, at_most: u64) -> Result<Resealed, StoreError> {
         if of == SealedColumn::CodeVerifiers {
-            reseal_all!(self, of.column(), Vec<u8>, |key: &Vec<u8>| hex(key), at_most)
+            reseal_all!(self, of.column(), Vec<u8>, |key: &Vec<u8>| hex(key), at_most);
         }
         reseal_all!(self, of.column(), String, |key: &String| key.clone(), at_most)
     }
@@ -197,7 +197,7 @@ impl Store {
         was: &[u8],
     ) -> Result<Vec<u8>, VaultError> {
         let bound = Binding { table: column.table, row, field: column.field, base_url, generation };
-        Ok(self.keyring.seal(&*self.keyring.open(was, bound)?, bound))
+        Ok(self.keyring.seal(&self.keyring.open(was, bound)?, bound))
     }
 
     /// Counts every sealed value by its key. Reads the heads of all of them.

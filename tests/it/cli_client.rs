@@ -37,8 +37,8 @@ async fn a_hand_out_can_be_had_whole_and_newer_than_a_refused_one() {
     app.sim().expire(longer.line());
     let newer: Value = serde_json::from_str(&token(&["--newer-than", "2", "--json"]).await.out).unwrap();
     assert_eq!(newer["generation"], 3);
-    let never = run(folder.path(), &["token", "acme", "--min-ttl", "soon"], &vars).await.expect(2);
-    assert!(never.err.contains("10m"), "{}", never.err);
+    let refused = run(folder.path(), &["token", "acme", "--min-ttl", "soon"], &vars).await.expect(2);
+    assert!(refused.err.contains("10m"), "{}", refused.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

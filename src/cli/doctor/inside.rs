@@ -38,10 +38,8 @@ async fn connections(
 ) -> Result<(), Failure> {
     let counts = store.count_connections(&ConnectionFilter::default(), as_of).await?;
     let told: Vec<_> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
-    match told.is_empty() {
-        true => report.ok("connections", "there are none yet."),
-        false => report.ok("connections", format!("{}.", told.join(", "))),
-    }
+    let told = if told.is_empty() { "there are none yet".to_owned() } else { told.join(", ") };
+    report.ok("connections", format!("{told}."));
     let site = config.site_url.as_str();
     for status in [Status::ActionRequired, Status::Degraded, Status::Expiring] {
         let filter = ConnectionFilter { status: Some(status), ..ConnectionFilter::default() };

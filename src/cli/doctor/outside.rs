@@ -142,7 +142,7 @@ pub(super) async fn mail(config: &Config, report: &mut Report) {
     }
 }
 
-/// Asks the issuer for its description (OpenID Connect Discovery 1.0).
+/// Asks the issuer for its description (`OpenID` Connect Discovery 1.0).
 pub(super) async fn single_sign_on(config: &Config, report: &mut Report) {
     const CHECK: &str = "single sign-on";
     let Some(oidc) = &config.oidc else { return report.ok(CHECK, "is not set up.") };

@@ -67,7 +67,7 @@ mod tests {
     fn chosen(setting: &str, host: &str, path: &str) -> Result<String, &'static str> {
         let path = if path.is_empty() { String::new() } else { format!("path={path}\n") };
         let request = GitRequest::read(format!("protocol=https\nhost={host}\n{path}").as_bytes());
-        Choice::parse(setting)?.connection(&request.ok().expect("a request")).map(str::to_owned)
+        Choice::parse(setting)?.connection(&request.expect("a request")).map(str::to_owned)
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl GitRequest {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned);
         let bad = |_| Malformed("The request's url is not UTF-8.");
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        self.protocol = url.scheme().to_owned();
+        url.scheme().clone_into(&mut self.protocol);
         self.host = format!("{}{port}", url.host_str().unwrap_or_default());
         self.path =
             Some(decoded(url.path().trim_start_matches('/')).map_err(bad)?).filter(|path| !path.is_empty());
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> GitRequest {
-        GitRequest::read(text.as_bytes()).ok().expect("it is a request")
+        GitRequest::read(text.as_bytes()).expect("it is a request")
     }
 
     #[test]
