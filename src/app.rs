@@ -24,9 +24,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use figures::Board;
 
-pub use build::open_store;
+pub use build::{instances, look_at_store, open_store};
 pub use check::check;
 pub use key::{KEEP_A_COPY, generate_missing_key};
+pub use notices::mailer;
 
 const RENEWALS_EVERY: Duration = Duration::from_secs(1);
 const RECOVERY_EVERY: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ mod reach;
 mod rounds;
 mod schedule;
 
-pub use reach::{Greeting, ReachError};
+pub use reach::{Greeting, ReachError, working_token};
 pub use rounds::Pace;
 
 use crate::{

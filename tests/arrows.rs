@@ -70,7 +70,22 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["domain", "outbound", "config", "telemetry", "vault", "store", "api_key", "operator", "app", "web"],
+        &[
+            "domain",
+            "outbound",
+            "config",
+            "telemetry",
+            "vault",
+            "store",
+            "providers",
+            "api_key",
+            "operator",
+            "renewal",
+            "health",
+            "notify",
+            "app",
+            "web",
+        ],
     ),
 ];
 

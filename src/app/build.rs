@@ -17,7 +17,7 @@ use crate::{
     proxy::Proxy,
     reach::Reach,
     renewal::{Renewals, Spool},
-    store::{Location, Store},
+    store::{Location, Schema, Store},
     vault::Keyring,
     web::{AppState, Followers, KeySource, Parts, Trust},
 };
@@ -35,17 +35,30 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     if let Some(file) = generate_missing_key(config)? {
         tracing::warn!(file = %file.display(), "{KEEP_A_COPY}");
     }
+    let keyring = keyring(config)?;
+    Store::open(&location(config), keyring).await.context("the database could not be opened")
+}
+
+/// Opens the database as it is, without making or changing anything.
+pub async fn look_at_store(config: &Config) -> anyhow::Result<(Store, Schema)> {
+    let keyring = keyring(config)?;
+    Store::look(&location(config), keyring).await.context("the database could not be opened")
+}
+
+fn keyring(config: &Config) -> anyhow::Result<Arc<Keyring>> {
     let active = match &config.encryption_key {
         Some(key) => Zeroizing::new(key.expose().to_owned()),
         None => own_key(&config.data_dir)?,
     };
     let retired = config.retired_keys.iter().map(crate::config::Hidden::expose);
-    let keyring = Keyring::new(&active, retired).context("MOORING_ENCRYPTION_KEY")?;
-    let location = match &config.database {
+    Ok(Arc::new(Keyring::new(&active, retired).context("MOORING_ENCRYPTION_KEY")?))
+}
+
+fn location(config: &Config) -> Location {
+    match &config.database {
         Database::Sqlite(file) => Location::Sqlite(file.clone()),
         Database::Postgres(url) => Location::Postgres(url.expose().to_owned()),
-    };
-    Store::open(&location, Arc::new(keyring)).await.context("the database could not be opened")
+    }
 }
 
 pub(super) async fn state(
@@ -160,7 +173,7 @@ fn webhooks_out(config: &Config) -> anyhow::Result<Outbound> {
 }
 
 /// The integrations with their own trust, and the way to instances that users type, if that is allowed.
-fn instances(config: &Config) -> anyhow::Result<Instances> {
+pub fn instances(config: &Config) -> anyhow::Result<Instances> {
     let common = ca_bundle(config.ca_file.as_deref(), "MOORING_CA_FILE")?;
     let configured = config
         .integrations

@@ -58,7 +58,7 @@ impl App {
 }
 
 /// The mailer that the settings describe, if they do.
-pub(super) fn mailer(config: &Config, clock: Clock) -> anyhow::Result<Option<Mailer>> {
+pub fn mailer(config: &Config, clock: Clock) -> anyhow::Result<Option<Mailer>> {
     let Some(mail) = &config.mail else { return Ok(None) };
     let read = |file: &std::path::PathBuf| {
         fs::read(file).with_context(|| format!("MOORING_CA_FILE: {}", file.display()))

@@ -3,6 +3,11 @@
 //! 0 done, 1 failed, 2 bad configuration or usage.
 
 mod api_key;
+mod client;
+mod doctor;
+mod git_credential;
+mod manual;
+mod reseal;
 mod serve;
 mod token;
 mod user;
@@ -15,7 +20,9 @@ use crate::{
     web,
 };
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use clap_complete::Shell;
+use serde::Serialize;
+use std::{path::PathBuf, process::ExitCode};
 
 /// A self-hosted OAuth 2.0 connection broker.
 #[derive(Parser)]
@@ -39,15 +46,47 @@ enum Command {
     #[command(subcommand)]
     EncryptionKey(EncryptionKeyCommand),
     /// Reads the whole configuration and prints every problem
-    CheckConfig,
+    CheckConfig {
+        /// Prints the problems as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Looks at everything that Mooring needs, beside a running server, and says what to do
+    Doctor(doctor::DoctorArguments),
+    /// Seals everything that is stored under the active encryption key, while servers run
+    Reseal(reseal::ResealArguments),
     /// Prints the `OpenAPI` 3.1 document
     Openapi,
     /// Prints a valid access token from a Mooring server (`MOORING_URL`, `MOORING_API_KEY`)
-    Token {
-        /// A connection's id or name; `MOORING_CONNECTION` if not given
-        connection: Option<String>,
+    Token(token::TokenArguments),
+    /// A credential helper for git, which asks a Mooring server
+    #[command(long_about = GIT_CREDENTIAL)]
+    GitCredential {
+        /// `get`, `store` or `erase`; git says it
+        operation: String,
     },
+    /// Prints what a shell completes, such as `mooring completions bash`
+    Completions { shell: Shell },
+    /// Prints the manual page, or writes a page for each command into a folder
+    Man { folder: Option<PathBuf> },
 }
+
+const GIT_CREDENTIAL: &str = "A credential helper for git, which asks a Mooring server.
+
+    export MOORING_URL=https://mooring.example.com MOORING_API_KEY=moor_...
+    export MOORING_CONNECTION=acme-review
+    git config --global credential.https://gitlab.com.helper ''
+    git config --global --add credential.https://gitlab.com.helper '!mooring git-credential'
+
+The empty line takes away other helpers, which would keep the token on the disk. The key needs the scope tokens:read.
+
+MOORING_CONNECTION names one connection, or several with the place that each is for:
+
+    MOORING_CONNECTION=gitlab.example.com/acme=acme-review,gitlab.com=other
+
+The longest place that fits wins; a name without a place is for the rest. Paths are told by git only with
+credential.useHttpPath. Wherever git goes, it gets a token only if the connection was made for that scheme, host,
+port and path; else it gets nothing and asks its next helper. A token that is refused is checked and renewed.";
 
 #[derive(Subcommand)]
 enum EncryptionKeyCommand {
@@ -73,6 +112,7 @@ pub fn run() -> ExitCode {
             say(&message);
             ExitCode::from(2)
         }
+        Err(Failure::Told(code)) => ExitCode::from(code),
         Err(Failure::Other(error)) => {
             say(&format!("{error:#}"));
             ExitCode::from(1)
@@ -89,16 +129,17 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
             print(&generate_key());
             Ok(())
         }
-        Command::CheckConfig => {
-            tried_configuration()?;
-            print("The configuration is good.");
-            Ok(())
-        }
+        Command::CheckConfig { json } => check_config(json),
         Command::Openapi => {
             print(&web::document().to_pretty_json().map_err(anyhow::Error::from)?);
             Ok(())
         }
-        Command::Token { connection } => token::print_token(connection).await,
+        Command::Doctor(asked) => doctor::run(&asked).await,
+        Command::Reseal(asked) => reseal::run(&asked, &Config::from_env()?).await,
+        Command::Token(asked) => token::print_token(asked).await,
+        Command::GitCredential { operation } => git_credential::run(&operation).await,
+        Command::Completions { shell } => manual::print_completions(shell),
+        Command::Man { folder } => manual::print_manual(folder.as_deref()),
     }
 }
 
@@ -107,6 +148,8 @@ enum Failure {
     Configuration(Problems),
     Usage(String),
     Other(anyhow::Error),
+    /// Everything was said already; this is the exit code.
+    Told(u8),
 }
 
 impl From<Problems> for Failure {
@@ -133,12 +176,29 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// The configuration with everything that it names tried, or every problem of both.
-fn tried_configuration() -> Result<Config, Failure> {
+/// The configuration with everything that it names tried, and every problem of both.
+fn try_configuration() -> (Config, Vec<String>) {
     let (config, problems) = Config::draft_from_env();
     let lines = problems.iter().map(ToString::to_string);
-    let lines: Vec<_> = lines.chain(app::check(&config)).collect();
+    let lines = lines.chain(app::check(&config)).collect();
+    (config, lines)
+}
+
+/// The same, where a problem is the end.
+fn tried_configuration() -> Result<Config, Failure> {
+    let (config, lines) = try_configuration();
     if lines.is_empty() { Ok(config) } else { Err(Failure::Usage(lines.join("\n"))) }
+}
+
+fn check_config(json: bool) -> Result<(), Failure> {
+    if !json {
+        tried_configuration()?;
+        print("The configuration is good.");
+        return Ok(());
+    }
+    let problems = try_configuration().1;
+    print_json(&serde_json::json!({ "ok": problems.is_empty(), "problems": problems }))?;
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Told(2)) }
 }
 
 /// Opens the database. A key that is generated for it is told here, where nobody reads a log.
@@ -152,6 +212,12 @@ async fn open(config: &Config) -> Result<Store, Failure> {
 #[expect(clippy::print_stdout, reason = "this is what the command was asked for")]
 fn print(text: &str) {
     println!("{text}");
+}
+
+/// One JSON document, for programs.
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "this is for the person at the command line")]

@@ -1,42 +1,47 @@
 //! `mooring token`: a valid access token from a Mooring server, on standard output.
 
-use super::{Failure, print};
-use crate::{
-    config::ClientConfig,
-    domain::BaseUrl,
-    outbound::{CaBundle, Outbound},
+use super::{
+    Failure,
+    client::{Ask, Client, usual_connection},
+    print, say,
 };
-use anyhow::{Context, anyhow};
-use http::Method;
-use serde_json::Value;
+use crate::config::ClientConfig;
+use clap::Args;
 
-pub(super) async fn print_token(connection: Option<String>) -> Result<(), Failure> {
+/// What is asked of the server.
+#[derive(Args)]
+pub(super) struct TokenArguments {
+    /// A connection's id or name; `MOORING_CONNECTION` if not given
+    connection: Option<String>,
+    /// For how long the token must be good, in seconds or as in `10m`; the server's minute if not given
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    min_ttl: Option<u64>,
+    /// The generation that was refused: gives a newer one, and checks and renews if there is none
+    #[arg(long, value_name = "GENERATION")]
+    newer_than: Option<i64>,
+    /// Prints the server's whole answer: the token with its end, generation, scopes and addresses
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn print_token(asked: TokenArguments) -> Result<(), Failure> {
     let config = ClientConfig::from_env()?;
-    let Some(connection) = connection.or_else(|| config.connection.clone()) else {
-        return Err(Failure::Usage(
-            "Name a connection: mooring token CONNECTION, or set MOORING_CONNECTION.".into(),
-        ));
+    let connection = match asked.connection {
+        Some(connection) => connection,
+        None => usual_connection(&config)?,
     };
-    let token = token(&config, &connection).await?;
-    print(&token);
+    let ask = Ask { min_ttl: asked.min_ttl, newer_than: asked.newer_than };
+    let handed_out = Client::new(&config)?.hand_out(&connection, ask).await?;
+    for warning in &handed_out.read.warnings {
+        say(&format!("warning: {}", warning.message));
+    }
+    print(if asked.json { &handed_out.whole } else { &handed_out.read.access_token });
     Ok(())
 }
 
-async fn token(config: &ClientConfig, connection: &str) -> anyhow::Result<String> {
-    let server = BaseUrl::parse_configured(&config.url).context("MOORING_URL")?;
-    let http = Outbound::trusted(&CaBundle::default())?;
-    let mut url = server.join("api/v1/connections");
-    url.path_segments_mut().map_err(|()| anyhow!("MOORING_URL"))?.push(connection).push("token");
-    let request = http.request(Method::GET, url).bearer_auth(config.api_key.expose()).build()?;
-    let answer = http.send(request).await.with_context(|| format!("{server} could not be reached"))?;
-    let body: Value = serde_json::from_slice(&answer.body).with_context(|| {
-        format!("{server} is no Mooring server: it answered {} without JSON", answer.status)
-    })?;
-    let text = |key: &str| body.get(key).and_then(Value::as_str);
-    if let Some(token) = text("access_token").filter(|_| answer.status.is_success()) {
-        return Ok(token.to_owned());
-    }
-    let told = text("detail").unwrap_or("the answer holds no token");
-    let mend = text("action_url").map(|url| format!(" See {url}")).unwrap_or_default();
-    Err(anyhow!("{} ({}){mend}", told, text("code").unwrap_or(answer.status.as_str())))
+fn seconds(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .or_else(|| Some(humantime::parse_duration(text).ok()?.as_secs()))
+        .ok_or_else(|| "give a number of seconds, or a time such as 10m".to_owned())
 }

@@ -1,6 +1,6 @@
 //! `mooring user`: people who sign in to the pages. The password comes from standard input, or is asked for.
 
-use super::{Failure, open, print, say};
+use super::{Failure, open, print, print_json, say};
 use crate::{
     config::Config,
     domain::{Actor, Clock, OperatorId, Role},
@@ -10,8 +10,9 @@ use crate::{
 };
 use anyhow::Context;
 use clap::Subcommand;
+use serde_json::json;
 use std::io::{self, BufRead, IsTerminal};
-use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
@@ -22,11 +23,18 @@ pub(super) enum UserCommand {
         /// `administrator`, or `viewer`: sees everything and changes nothing
         #[arg(long, default_value = "administrator")]
         role: Role,
+        /// Prints who was added as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Gives a person a new password and ends their sessions
     ResetPassword { email: String },
     /// Lists the people, their roles and when they last signed in
-    List,
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Makes a person an `administrator` or a `viewer`
     SetRole { email: String, role: Role },
     /// Removes a person and ends their sessions
@@ -37,7 +45,7 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
     let store = open(config).await?;
     let now = Clock::default().now();
     match command {
-        UserCommand::Add { email, role } => {
+        UserCommand::Add { email, role, json } => {
             let email = address(&email)?;
             let operator = new_operator(email, password()?, role).await;
             if !store.add_operator(&operator, now, &Actor::CommandLine).await? {
@@ -45,7 +53,11 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
                     format!("{} is there already. See `mooring user reset-password`.", operator.email);
                 return Err(Failure::Usage(message));
             }
-            say("Added.");
+            if json {
+                print_json(&json!({ "id": operator.id.to_string(), "email": operator.email, "role": role }))?;
+            } else {
+                say("Added.");
+            }
         }
         UserCommand::ResetPassword { email } => {
             let email = address(&email)?;
@@ -55,7 +67,7 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
             }
             say("The password is changed, and all sessions of this person are ended.");
         }
-        UserCommand::List => list(&store).await?,
+        UserCommand::List { json } => list(&store, json).await?,
         UserCommand::SetRole { email, role } => {
             let id = find(&store, &email).await?;
             changed(store.change_role(id, role, now, &Actor::CommandLine).await?)?;
@@ -71,9 +83,18 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
     Ok(())
 }
 
-async fn list(store: &Store) -> Result<(), Failure> {
-    for person in store.list_operators().await? {
-        let last = person.last_signed_in_at.and_then(|at| at.format(&Rfc3339).ok());
+async fn list(store: &Store, json: bool) -> Result<(), Failure> {
+    let people = store.list_operators().await?;
+    let instant = |at: Option<OffsetDateTime>| at.and_then(|at| at.format(&Rfc3339).ok());
+    if json {
+        let lines = people.iter().map(|person| {
+            let (id, last) = (person.id.to_string(), instant(person.last_signed_in_at));
+            json!({ "id": id, "email": person.email, "role": person.role, "last_signed_in_at": last })
+        });
+        return print_json(&lines.collect::<Vec<_>>());
+    }
+    for person in people {
+        let last = instant(person.last_signed_in_at);
         print(&format!("{}\t{}\t{}", person.email, person.role, last.unwrap_or_else(|| "never".into())));
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::{
     reader::Reader,
     values,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Settings of the commands that ask a Mooring server.
 #[derive(Debug, Clone)]
@@ -18,16 +18,19 @@ pub struct ClientConfig {
     pub url: String,
     /// Our key at it.
     pub api_key: Hidden,
-    /// Id or name of a connection; `mooring token` takes it as an argument instead.
+    /// Id or name of a connection, or, for `mooring git-credential`, several with where each is for.
     pub connection: Option<String>,
+    /// PEM bundle that is trusted beside the system's roots; the file could be opened.
+    pub ca_file: Option<PathBuf>,
 }
 
 const URL: &str = "MOORING_URL";
 const API_KEY: &str = "MOORING_API_KEY";
 const API_KEY_FILE: &str = "MOORING_API_KEY_FILE";
+const CA_FILE: &str = "MOORING_CA_FILE";
 
 impl ClientConfig {
-    /// From the environment over `.env`. The URL and the key come from the same one of the two.
+    /// From the environment over `.env`. The URL, the key and whom to trust come from the same one of the two.
     pub fn from_env() -> Result<Self, Problems> {
         Self::from_vars(&without_strangers(environment::process(), environment::dot_env()).values)
     }
@@ -47,13 +50,15 @@ impl ClientConfig {
         let api_key = reader.secret(API_KEY).unwrap_or_else(|| Hidden::new(String::new()));
         let connection = reader.given("MOORING_CONNECTION");
         let api_key = Hidden::new(api_key.expose().trim().to_owned());
-        reader.finish(Self { url, api_key, connection })
+        let ca_file = reader.optional(CA_FILE, values::readable_file);
+        reader.finish(Self { url, api_key, connection, ca_file })
     }
 }
 
 fn without_strangers(mut process: Variables, mut file: Variables) -> Variables {
     let is_ours = [URL, API_KEY, API_KEY_FILE].iter().any(|name| process.values.contains_key(*name));
-    file.values.retain(|name, _| name != API_KEY_FILE && !(is_ours && (name == URL || name == API_KEY)));
+    let is_theirs = |name: &str| is_ours && [URL, API_KEY, CA_FILE].contains(&name);
+    file.values.retain(|name, _| name != API_KEY_FILE && !is_theirs(name));
     file.values.append(&mut process.values);
     file
 }
@@ -100,6 +105,16 @@ mod tests {
         let config = merged(&ours, &stranger).unwrap();
         assert_eq!(config.url, "https://mooring.example.com");
         assert_eq!(config.connection.as_deref(), Some("acme"), "which connection, a project may say");
+    }
+
+    #[test]
+    fn a_strangers_file_cannot_say_whom_our_server_is_believed_to_be() {
+        let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let ours = [(API_KEY, "moor_a_b"), (URL, "https://mooring.example.com")];
+        assert_eq!(merged(&ours, &[(CA_FILE, bundle)]).unwrap().ca_file, None);
+        let all_theirs = [ours[0], ours[1], (CA_FILE, bundle)];
+        assert!(merged(&[], &all_theirs).unwrap().ca_file.is_some());
+        assert!(merged(&all_theirs, &[]).unwrap().ca_file.is_some());
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub const SETTINGS: &[Setting] = &[
     unset("MOORING_OIDC_ALLOWED", "E-mail addresses or domains that may sign in, comma-separated."),
     unset("MOORING_URL", "For `mooring token` and `mooring git-credential`: URL of the Mooring server to ask."),
     secret("MOORING_API_KEY", "For the same two commands: an API key with the scope tokens:read."),
-    unset("MOORING_CONNECTION", "For `mooring git-credential`: id or name of the connection."),
+    unset("MOORING_CONNECTION", "For the same two: id or name of a connection; for git also several, as HOST/PATH=NAME,HOST=NAME."),
 ];
 
 const fn plain(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {

@@ -3,9 +3,10 @@
 use super::Health;
 use crate::{
     domain::Secret,
-    providers::InspectError,
-    store::{AsOf, ConnectionFilter, StoreError},
+    providers::{InspectError, Instances},
+    store::{AsOf, ConnectionFilter, Store, StoreError},
 };
+use time::{Duration, OffsetDateTime};
 
 /// How many connections are looked through for a token that may ask.
 const LOOKED_THROUGH: i64 = 20;
@@ -34,7 +35,8 @@ impl Health {
     /// where one works.
     pub async fn reach(&self, integration: &str) -> Result<Greeting, ReachError> {
         let instance = self.instances.configured(integration).map_err(|_| ReachError::Unknown)?;
-        let token = self.some_token(integration).await?;
+        let now = self.clock.now();
+        let token = working_token(&self.store, &self.instances, integration, now).await?;
         match self.provider.api().greet(&instance, token.as_ref()).await {
             Ok(version) => Ok(Greeting { version }),
             Err(InspectError::Unreachable { step, message }) => Err(ReachError::Failed { step, message }),
@@ -42,20 +44,24 @@ impl Health {
             Err(other) => Err(ReachError::Failed { step: "http", message: other.to_string() }),
         }
     }
+}
 
-    /// The access token of a connection of this integration that still works.
-    async fn some_token(&self, integration: &str) -> Result<Option<Secret>, StoreError> {
-        let filter = ConnectionFilter { integration: integration.to_owned(), ..ConnectionFilter::default() };
-        let now = self.clock.now();
-        let as_of = AsOf { now, warn_before: time::Duration::ZERO };
-        for connection in self.store.list_connections(&filter, as_of, None, LOOKED_THROUGH).await? {
-            let credential = &connection.credential;
-            let lives = credential.stopped.is_none() && credential.expires_at.is_none_or(|end| now < end);
-            if lives && self.instances.of(&connection).is_ok() {
-                let held = self.store.open_credential(connection.id).await?;
-                return Ok(held.map(|held| held.credential.access_token.clone()));
-            }
+/// The access token of a connection of this integration that still works.
+pub async fn working_token(
+    store: &Store,
+    instances: &Instances,
+    integration: &str,
+    now: OffsetDateTime,
+) -> Result<Option<Secret>, StoreError> {
+    let filter = ConnectionFilter { integration: integration.to_owned(), ..ConnectionFilter::default() };
+    let as_of = AsOf { now, warn_before: Duration::ZERO };
+    for connection in store.list_connections(&filter, as_of, None, LOOKED_THROUGH).await? {
+        let credential = &connection.credential;
+        let lives = credential.stopped.is_none() && credential.expires_at.is_none_or(|end| now < end);
+        if lives && instances.of(&connection).is_ok() {
+            let held = store.open_credential(connection.id).await?;
+            return Ok(held.map(|held| held.credential.access_token.clone()));
         }
-        Ok(None)
     }
+    Ok(None)
 }

@@ -74,6 +74,20 @@ impl Mailer {
         self.send(&[Notice { kind: TEST.to_owned(), timestamp: self.0.clock.now(), data }]).await
     }
 
+    /// Signs in to the mail server and leaves again; nothing is sent.
+    pub async fn reach(&self) -> Result<(), MailError> {
+        let MailServer { host, signs_in, transport } = &self.0.server;
+        let host = || host.clone();
+        let Ok(reached) = tokio::time::timeout(SEND_LIMIT, transport.test_connection()).await else {
+            return Err(MailError::TimedOut { host: host() });
+        };
+        match reached {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(MailError::Broken { host: host() }),
+            Err(error) => Err(MailError::of(&error, &host(), *signs_in)),
+        }
+    }
+
     /// Sends all these notices in one mail; nothing for none. Sent again after an error, the mail has the same
     /// `Message-ID`, so that a receiver who has it already can tell.
     pub async fn send(&self, notices: &[Notice]) -> Result<(), MailError> {

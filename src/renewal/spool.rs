@@ -81,7 +81,7 @@ impl Spool {
     }
 
     /// How many are waiting.
-    pub(super) fn count(&self) -> io::Result<usize> {
+    pub fn count(&self) -> io::Result<usize> {
         match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             entries => Ok(entries?.flatten().filter(|e| e.path().extension().is_none()).count()),

@@ -161,6 +161,6 @@ fn verifier<'a>(row: &'a str, base_url: &'a str) -> Binding<'a> {
     Binding { table: "authorizations", row, field: "code_verifier", base_url, generation: 1 }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }

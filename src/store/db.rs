@@ -8,7 +8,7 @@ use sqlx::{
 };
 use std::{fs, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// SQLite has one connection that writes, so that writers wait in the pool and never meet `SQLITE_BUSY`.
 #[derive(Clone)]
@@ -59,14 +59,19 @@ impl Db {
     /// Opens the SQLite file, which is made with mode 0600, and brings its schema up to date.
     pub(super) async fn open_sqlite(file: &Path) -> Result<Self, StoreError> {
         make_private(file)?;
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10))
-            .foreign_keys(true)
-            .pragma("trusted_schema", "off")
-            .pragma("secure_delete", "on");
+        let db = Self::connect_sqlite(sqlite(file).journal_mode(SqliteJournalMode::Wal)).await?;
+        if let Self::Sqlite { write, .. } = &db {
+            SQLITE_MIGRATIONS.run(write).await?;
+        }
+        Ok(db)
+    }
+
+    /// Opens the file as it is, which must be there.
+    pub(super) async fn look_at_sqlite(file: &Path) -> Result<Self, StoreError> {
+        Self::connect_sqlite(sqlite(file)).await
+    }
+
+    async fn connect_sqlite(options: SqliteConnectOptions) -> Result<Self, StoreError> {
         // A commit that SQLite itself took back, as it does on a full disk, leaves sqlx with a transaction that it
         // can neither end nor begin anew: such a connection is replaced.
         let write = SqlitePoolOptions::new()
@@ -74,10 +79,19 @@ impl Db {
             .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone())
             .await?;
-        SQLITE_MIGRATIONS.run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { write, read })
     }
+}
+
+fn sqlite(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10))
+        .foreign_keys(true)
+        .pragma("trusted_schema", "off")
+        .pragma("secure_delete", "on")
 }
 
 fn make_private(file: &Path) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use super::{
 };
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Waits for others that migrate now. Building an index may take its time, waiting for a table may not.
 const ALONE: &str = "set local client_min_messages = warning;
@@ -44,7 +44,10 @@ pub(super) async fn up_to_date(postgres: &Postgres) -> Result<(), StoreError> {
 }
 
 /// What is to be applied. A schema that this version does not know is refused.
-fn pending<'a>(ours: &'a Migrator, applied: &[(i64, Vec<u8>)]) -> Result<Vec<&'a Migration>, MigrateError> {
+pub(super) fn pending<'a>(
+    ours: &'a Migrator,
+    applied: &[(i64, Vec<u8>)],
+) -> Result<Vec<&'a Migration>, MigrateError> {
     for (version, checksum) in applied {
         match ours.iter().find(|m| m.version == *version) {
             None => return Err(MigrateError::VersionMissing(*version)),

@@ -48,6 +48,13 @@ pub(super) struct Postgres(PgPool);
 impl Postgres {
     /// Connects, and brings the schema up to date.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+        let postgres = Self::connect(url).await?;
+        migrate::up_to_date(&postgres).await?;
+        Ok(postgres)
+    }
+
+    /// Connects to what is there.
+    pub(super) async fn connect(url: &str) -> Result<Self, StoreError> {
         // A pooler refuses every parameter of the start that it does not know; this one only tells floats.
         let options = PgConnectOptions::from_str(url)?.extra_float_digits(None);
         let pool = PgPoolOptions::new()
@@ -66,9 +73,7 @@ impl Postgres {
             .after_connect(|connection, _| prove_writable(connection).boxed())
             .connect_with(options)
             .await?;
-        let postgres = Self(pool);
-        migrate::up_to_date(&postgres).await?;
-        Ok(postgres)
+        Ok(Self(pool))
     }
 
     /// Begins a transaction. Left without a commit it is rolled back.

@@ -18,16 +18,21 @@ impl Store {
         .execute(pool)
         .await?
         .rows_affected());
-        let sealed: Vec<u8> = on!(self.db, read, |pool| sqlx::query_scalar(
+        if self.proves_key().await? { Ok(()) } else { self.reseal_canary().await }
+    }
+
+    /// Whether the known value is sealed under the active key, and not under a retired one. An error where none of
+    /// the keys opens it. Before the first start there is none, and every key is right.
+    pub async fn proves_key(&self) -> Result<bool, StoreError> {
+        let sealed: Option<Vec<u8>> = on!(self.db, read, |pool| sqlx::query_scalar(
             "select sealed from vault_canary where canary_id = 1"
         )
-        .fetch_one(pool)
+        .fetch_optional(pool)
         .await?);
+        let Some(sealed) = sealed else { return Ok(true) };
         match self.keyring.open(&sealed, BINDING) {
-            Ok(known) if *known != KNOWN => Err(StoreError::WrongKey),
-            Err(_) => Err(StoreError::WrongKey),
-            Ok(_) if self.keyring.is_current(&sealed) => Ok(()),
-            Ok(_) => self.reseal_canary().await,
+            Ok(known) if *known == KNOWN => Ok(self.keyring.is_current(&sealed)),
+            _ => Err(StoreError::WrongKey),
         }
     }
 

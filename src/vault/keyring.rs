@@ -51,6 +51,11 @@ impl KeyId {
     pub fn from_head(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
+
+    /// As it stands in a head.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Display for KeyId {

@@ -1,5 +1,6 @@
 //! The canaries: a whole story with known secrets, which are then looked for everywhere they must not be.
 
+use crate::cli::run_with_input;
 use crate::support::{
     app::{On, PASSWORD, TestApp},
     process::Process,
@@ -282,6 +283,59 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     secrets
 }
 
+/// The commands beside the server. A token or a key stands on standard output where it was asked for, and nowhere
+/// else: the secrets.
+async fn asked_on_the_command_line(
+    app: &TestApp,
+    (site, program): (&str, &Http),
+    settings: &[(&str, &str)],
+    outputs: &mut Outputs,
+) -> Vec<String> {
+    let key = program.key().expect("a program has a key");
+    let client = [("MOORING_URL", site), ("MOORING_API_KEY", key), ("MOORING_CONNECTION", "acme")];
+    let vars = app.vars().iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let vars: Vec<_> = vars.chain(settings.iter().copied()).chain(client).collect();
+    let gitlab = app.sim().url();
+    let there = format!("protocol=http\nhost={}\n", gitlab.strip_prefix("http://").unwrap());
+    let run = async |arguments: &[&str], input: &str| {
+        run_with_input(app.data.path(), arguments, &vars, input).await
+    };
+    let mut secrets = vec![];
+    for arguments in [
+        &["doctor"][..],
+        &["doctor", "--json"],
+        &["reseal"],
+        &["reseal", "--dry-run", "--json"],
+        &["user", "list"],
+        &["api-key", "list", "--json"],
+        &["check-config", "--json"],
+    ] {
+        let said = run(arguments, "").await;
+        outputs.add("commands", said.out.as_bytes());
+        outputs.add("commands", said.err.as_bytes());
+    }
+    let held = run(&["token", "acme"], "").await.expect(0);
+    secrets.push(held.line().to_owned());
+    let answered = run(&["git-credential", "get"], &there).await.expect(0);
+    assert!(answered.out.contains(held.line()), "{}", answered.err);
+    let refused = format!("{there}password={}\n", held.line());
+    let elsewhere = "protocol=https\nhost=elsewhere.example\n";
+    for said in [
+        run(&["git-credential", "erase"], &refused).await,
+        run(&["git-credential", "store"], &refused).await,
+        run(&["git-credential", "get"], elsewhere).await,
+        run(&["git-credential", "get"], &format!("{refused}nonsense")).await,
+        run(&["token", "pasted"], "").await,
+        run(&["token", "nobody"], "").await,
+    ] {
+        outputs.add("commands", said.out.as_bytes());
+        outputs.add("commands", said.err.as_bytes());
+    }
+    outputs.add("commands", held.err.as_bytes());
+    outputs.add("commands", answered.err.as_bytes());
+    secrets
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_gets_out_anywhere() {
     let mut app = TestApp::start(On::Sqlite).await;
@@ -313,6 +367,8 @@ async fn no_secret_gets_out_anywhere() {
     for notice in receiver.wait_for(10).await {
         outputs.add("webhooks", format!("{:?} {}", notice.headers, notice.body).as_bytes());
     }
+    let at = format!("http://{}", process.address());
+    secrets.extend(asked_on_the_command_line(&app, (&at, &program), &settings, &mut outputs).await);
     outputs.page("metrics", &Http::new(&format!("http://{metrics}")).get("/metrics").await.expect(200));
     secrets.push(program.key().expect("a program has a key").to_owned());
     secrets.extend(site.secrets_in_cookies());

@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(1);
 const PASSWORD: &str = "correct horse battery staple";
 
-type Vars<'a> = &'a [(&'a str, &'a str)];
+pub(crate) type Vars<'a> = &'a [(&'a str, &'a str)];
 
-fn program(folder: &Path, arguments: &[&str], vars: Vars<'_>) -> Command {
+pub(crate) fn program(folder: &Path, arguments: &[&str], vars: Vars<'_>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mooring"));
     command.args(arguments).current_dir(folder).env_clear().envs(vars.iter().copied()).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -36,10 +36,10 @@ fn program(folder: &Path, arguments: &[&str], vars: Vars<'_>) -> Command {
 }
 
 /// What a finished program said.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
@@ -50,25 +50,25 @@ impl Said {
     }
 
     #[track_caller]
-    fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }
 
     /// The one line on standard output.
     #[track_caller]
-    fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         let line = self.out.strip_suffix('\n').expect("a line ends");
         assert!(!line.contains('\n'), "more than one line:\n{}", self.out);
         line
     }
 }
 
-async fn run(folder: &Path, arguments: &[&str], vars: Vars<'_>) -> Said {
+pub(crate) async fn run(folder: &Path, arguments: &[&str], vars: Vars<'_>) -> Said {
     run_with_input(folder, arguments, vars, "").await
 }
 
-async fn run_with_input(folder: &Path, arguments: &[&str], vars: Vars<'_>, input: &str) -> Said {
+pub(crate) async fn run_with_input(folder: &Path, arguments: &[&str], vars: Vars<'_>, input: &str) -> Said {
     let mut child = program(folder, arguments, vars).stdin(Stdio::piped()).spawn().expect("it starts");
     let mut stdin = child.stdin.take().expect("its input is a pipe");
     // A program that ends without reading is no fault of the test's.
@@ -78,7 +78,7 @@ async fn run_with_input(folder: &Path, arguments: &[&str], vars: Vars<'_>, input
     Said::of(output.unwrap_or_else(|_| panic!("{arguments:?} does not end")).expect("it is waited for"))
 }
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     TempDir::new().expect("a temporary folder can be made")
 }
 
@@ -88,17 +88,17 @@ fn mode(file: &Path) -> u32 {
 }
 
 /// A server that is running. It is killed when this is dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
     heard: String,
-    address: String,
-    http: Http,
+    pub(crate) address: String,
+    pub(crate) http: Http,
 }
 
 impl Server {
     /// Starts on a port that the system chooses, and waits until it is ready.
-    async fn start(folder: &Path, vars: Vars<'_>) -> Self {
+    pub(crate) async fn start(folder: &Path, vars: Vars<'_>) -> Self {
         let vars = [vars, &[("MOORING_LISTEN", "127.0.0.1:0")]].concat();
         let mut child = program(folder, &[], &vars).spawn().expect("it starts");
         let stderr = child.stderr.take().expect("its errors are a pipe");
@@ -119,7 +119,7 @@ impl Server {
     }
 
     /// Asks it to stop as a service manager does: its exit code, and everything that it said.
-    async fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
         let id = self.child.id().expect("it runs").to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().await.expect("there is a kill");
         assert!(killed.success());
@@ -150,7 +150,7 @@ async fn hear(log: &mut Lines<BufReader<ChildStderr>>, heard: &mut String, wante
 }
 
 /// Asks until the answer has this status, for no longer than a change may take.
-async fn soon(http: &Http, path: &str, status: u16) {
+pub(crate) async fn soon(http: &Http, path: &str, status: u16) {
     let begun = Instant::now();
     loop {
         let reply = http.get(path).await;

@@ -12,6 +12,7 @@ mod notices;
 mod opening;
 mod people;
 mod renewals;
+mod reseal;
 mod revocations;
 mod roles;
 mod settings;

@@ -2,8 +2,11 @@
 
 use super::{AssertSqlSafe, Raw, Shelf, open};
 use crate::support::app::{On, on_both};
-use mooring::{store::StoreError, vault::generate_key};
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
+use mooring::{
+    store::{Location, Schema, Store, StoreError},
+    vault::{Keyring, generate_key},
+};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 on_both!(another_encryption_key_does_not_open, async |on: On| {
     let shelf = Shelf::open(on).await;
@@ -28,6 +31,40 @@ on_both!(the_proof_of_the_key_follows_the_active_one, async |on: On| {
     let retired = open(&shelf.location, &shelf.key, &[]).await;
     assert!(matches!(retired, Err(StoreError::WrongKey)));
 });
+
+on_both!(a_look_changes_nothing_and_tells_of_the_schema, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    shelf.plain("acme").await;
+    let look = async |key: &str, retired: &[&str]| {
+        let keyring = Keyring::new(key, retired.iter().copied()).unwrap();
+        Store::look(&shelf.location, Arc::new(keyring)).await.unwrap()
+    };
+    let (looked, schema) = look(&shelf.key, &[]).await;
+    assert_eq!((schema, looked.proves_key().await.unwrap()), (Schema::Current, true));
+    looked.prove_writable().await.unwrap();
+    looked.prove_writable().await.expect("nothing was left behind");
+    let next = generate_key();
+    let (looked, _) = look(&next, &[&shelf.key]).await;
+    for _ in 0..2 {
+        assert!(!looked.proves_key().await.unwrap(), "the proof stays where it was");
+    }
+    let (looked, _) = look(&next, &[]).await;
+    assert!(matches!(looked.proves_key().await, Err(StoreError::WrongKey)));
+    shelf.run("delete from _sqlx_migrations where version > 7").await;
+    let Schema::Older { missing } = look(&shelf.key, &[]).await.1 else { panic!("it is older") };
+    assert!(missing >= 2, "{missing}");
+    shelf.run("delete from _sqlx_migrations").await;
+    assert!(matches!(look(&shelf.key, &[]).await.1, Schema::Older { .. }));
+});
+
+#[tokio::test]
+async fn a_look_makes_no_file() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let location = Location::Sqlite(folder.path().join("mooring.db"));
+    let keyring = Keyring::new(&generate_key(), []).unwrap();
+    assert!(Store::look(&location, Arc::new(keyring)).await.is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
 
 on_both!(a_closed_store_does_not_answer, async |on: On| {
     let shelf = Shelf::open(on).await;
