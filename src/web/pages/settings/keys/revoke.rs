@@ -43,7 +43,7 @@ struct Used {
 }
 
 /// What stops when a key is revoked.
-pub(in super::super) async fn ask(
+pub(in crate::web::pages::settings) async fn ask(
     State(state): State<AppState>,
     who: SignedIn,
     Path(id): Path<String>,
@@ -66,7 +66,7 @@ pub(in super::super) async fn ask(
     }))
 }
 
-pub(in super::super) async fn revoke(
+pub(in crate::web::pages::settings) async fn revoke(
     State(state): State<AppState>,
     who: SignedIn,
     session: Session,
