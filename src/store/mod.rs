@@ -57,7 +57,7 @@ pub use endpoint_health::WebhookTarget;
 pub use events::{EventFilter, LoggedEvent, Watcher};
 pub use expiry::{Enders, Ending};
 pub use figures::{ConnectionFigures, EXPIRING_WITHIN_DAYS, Figures, NoticeFigures, RenewalFigures};
-pub use invitations::Invitation;
+pub use invitations::{Invitation, Invited};
 pub use look::Schema;
 pub use operators::Operator;
 pub use outbox::{Audience, MAIL, NewDelivery};

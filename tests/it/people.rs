@@ -160,7 +160,10 @@ on_both!(a_form_whose_session_ended_keeps_what_was_typed, async |on: On| {
     assert!(page.text.contains("Your session has ended") && page.text.contains("value=\"a &#34;name&#34;\""));
     assert!(page.text.contains("action=\"/connections\"") && !page.text.contains("glpat-typed-canary"));
     let nobody = app.http.stranger();
-    assert_eq!(nobody.post_form("/connections", &form).await.expect(303).location(), "/login");
+    assert!(
+        nobody.post_form("/connections", &form).await.expect(403).text.contains("value=\"a &#34;name&#34;\"")
+    );
+    assert_eq!(nobody.post_form("/connections", &[]).await.expect(303).location(), "/login");
 });
 
 on_both!(the_log_is_narrowed_and_exported, async |on: On| {
