@@ -54,7 +54,7 @@ pub use credentials::{Held, NextCredential};
 pub use deliveries::{AttemptEnd, Attempted, TakenDelivery};
 pub use delivery_log::{DeliveryRecord, DeliveryState};
 pub use endpoint_health::WebhookTarget;
-pub use events::{EventFilter, LoggedEvent, Watcher};
+pub use events::{EventFilter, EventPage, LoggedEvent, Watcher};
 pub use expiry::{Enders, Ending};
 pub use figures::{ConnectionFigures, EXPIRING_WITHIN_DAYS, Figures, NoticeFigures, RenewalFigures};
 pub use invitations::{Invitation, Invited};

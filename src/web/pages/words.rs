@@ -101,6 +101,7 @@ pub(super) fn event(kind: EventKind) -> &'static str {
         EventKind::WebhookEndpointPaused => "Webhook endpoint paused",
         EventKind::WebhookEndpointResumed => "Webhook endpoint resumed",
         EventKind::WebhookSecretRotated => "Webhook secret rotated",
+        EventKind::WebhookRedelivered => "Webhook sent again",
         EventKind::OperatorInvited => "Person invited",
         EventKind::InvitationWithdrawn => "Invitation withdrawn",
         EventKind::OperatorAdded => "Person added",
