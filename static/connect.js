@@ -2,6 +2,9 @@
 // They work without it.
 "use strict";
 
+// What is typed stays: the page is not loaded again.
+const signedOut = '<div class="found"><p>You are not signed in any more. <a href="/login" target="_blank">Sign in in a new tab</a>, then go on here: what you typed is still in the form.</p></div>';
+
 // Sends a form's answers and shows the part of a page that comes back. Only the last question counts.
 function asking(form, place) {
   let current;
@@ -16,7 +19,7 @@ function asking(form, place) {
       for (const name of without) body.delete(name);
       const response = await fetch(url, { method: "POST", body, signal });
       const html = (await response.text()).trim();
-      if (response.redirected) return location.reload();
+      if (response.redirected || response.status === 403) return tell(signedOut);
       if (!signal.aborted) tell(html.startsWith("<div") ? html : "");
     } catch (error) {
       if (error.name !== "AbortError") tell("");

@@ -33,6 +33,7 @@ words! {
         WebhookEndpointPaused = "webhook_endpoint.paused",
         WebhookEndpointResumed = "webhook_endpoint.resumed",
         WebhookSecretRotated = "webhook_endpoint.secret_rotated",
+        WebhookRedelivered = "webhook_endpoint.redelivered",
         OperatorInvited = "operator.invited",
         InvitationWithdrawn = "operator.invitation_withdrawn",
         OperatorAdded = "operator.added",

@@ -119,9 +119,14 @@ impl WebhookEndpoints {
 
     /// Sends a delivery again, whatever became of it. `false`: there is none of that id, or the endpoint is
     /// disabled.
-    pub async fn redeliver(&self, id: WebhookEndpointId, delivery: DeliveryId) -> Result<bool, StoreError> {
+    pub async fn redeliver(
+        &self,
+        id: WebhookEndpointId,
+        delivery: DeliveryId,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        self.store.redeliver(id, delivery, now, now + LIFE).await
+        self.store.redeliver(id, delivery, now, now + LIFE, actor).await
     }
 }
 

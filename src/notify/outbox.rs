@@ -39,8 +39,9 @@ impl Outbox {
             let (cursor, mut events) = self.store.untold_events(BATCH).await?;
             let read = events.len();
             events.truncate(self.passable(cursor, &events, now));
-            let Some(last) = events.last().map(|logged| logged.seq) else { return Ok(made) };
-            let deliveries = self.deliveries(&events, now).await?;
+            let Some((last, _)) = events.last() else { return Ok(made) };
+            let (last, readable) = (*last, events.iter().filter_map(|(_, event)| event.as_ref()));
+            let deliveries = self.deliveries(readable, now).await?;
             let moved = self.store.pass_on((cursor, last), &deliveries, now).await?;
             made += if moved { deliveries.len() } else { 0 };
             if i64::try_from(read).is_ok_and(|read| read < BATCH) {
@@ -49,14 +50,14 @@ impl Outbox {
         }
     }
 
-    fn passable(&self, cursor: i64, events: &[LoggedEvent], now: OffsetDateTime) -> usize {
-        let numbers: Vec<_> = events.iter().map(|logged| logged.seq).collect();
+    fn passable(&self, cursor: i64, events: &[(i64, Option<LoggedEvent>)], now: OffsetDateTime) -> usize {
+        let numbers: Vec<_> = events.iter().map(|(seq, _)| *seq).collect();
         self.gaps.lock().unwrap_or_else(PoisonError::into_inner).passable(cursor, &numbers, now)
     }
 
     async fn deliveries(
         &self,
-        events: &[LoggedEvent],
+        events: impl Iterator<Item = &LoggedEvent>,
         now: OffsetDateTime,
     ) -> Result<Vec<NewDelivery>, StoreError> {
         let audiences = self.store.audiences().await?;

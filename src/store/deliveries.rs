@@ -149,14 +149,16 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up what is too old to be of use where an endpoint rests or mail is not sent any more, and forgets what has ended long ago.
+    /// Gives up what is too old to be of use where an endpoint rests or is paused or mail is not sent any more, and
+    /// forgets what has ended long ago.
     pub async fn sweep_deliveries(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         on!(self.db, write, |pool| {
             sqlx::query(
                 "update deliveries set dead_at = $1
                   where give_up_at < $1 and delivered_at is null and dead_at is null
                     and (channel = 'mail'
-                         or channel in (select endpoint_id from webhook_endpoints where retry_at is not null))",
+                         or channel in (select endpoint_id from webhook_endpoints
+                                         where retry_at is not null or paused_at is not null))",
             )
             .bind(micros(now))
             .execute(pool)

@@ -2,10 +2,11 @@
 
 use super::{
     Store, StoreError,
-    db::on,
-    rows::{Reader, micros},
+    db::{in_transaction, on},
+    events::{append_event, event},
+    rows::{Reader, micros, tenant_from},
 };
-use crate::domain::{DeliveryId, WebhookEndpointId, words};
+use crate::domain::{Actor, DeliveryId, EventKind, WebhookEndpointId, words};
 use time::OffsetDateTime;
 
 words! {
@@ -119,20 +120,30 @@ impl Store {
         delivery: DeliveryId,
         at: OffsetDateTime,
         give_up_at: OffsetDateTime,
+        actor: &Actor,
     ) -> Result<bool, StoreError> {
-        let changed = on!(self.db, write, |pool| sqlx::query(
-            "update deliveries
-                set attempts = 0, next_attempt_at = $3, give_up_at = $4, delivered_at = null, dead_at = null
-              where delivery_id = $2 and channel = $1
-                and exists (select 1 from webhook_endpoints where endpoint_id = $1 and disabled_at is null)"
-        )
-        .bind(endpoint.to_string())
-        .bind(delivery.to_string())
-        .bind(micros(at))
-        .bind(micros(give_up_at))
-        .execute(pool)
-        .await?
-        .rows_affected());
-        Ok(changed == 1)
+        Ok(in_transaction!(self.db, |tx| {
+            let again: Option<(String, String)> = sqlx::query_as(
+                "update deliveries
+                    set attempts = 0, next_attempt_at = $3, give_up_at = $4, delivered_at = null, dead_at = null
+                  where delivery_id = $2 and channel = $1
+                    and exists (select 1 from webhook_endpoints where endpoint_id = $1 and disabled_at is null)
+                 returning kind, (select tenant from webhook_endpoints where endpoint_id = $1)",
+            )
+            .bind(endpoint.to_string())
+            .bind(delivery.to_string())
+            .bind(micros(at))
+            .bind(micros(give_up_at))
+            .fetch_optional(&mut *tx)
+            .await?;
+            if let Some((kind, tenant)) = &again {
+                let tenant = tenant_from(tenant.clone());
+                let mut told =
+                    event(EventKind::WebhookRedelivered, at, endpoint.to_string(), tenant.as_deref(), actor);
+                told.detail = Some(format!("{kind}, delivery {delivery}"));
+                append_event!(tx, &told);
+            }
+            again.is_some()
+        }))
     }
 }

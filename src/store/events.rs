@@ -6,7 +6,7 @@
 use super::{
     Store, StoreError,
     db::on,
-    rows::{Reader, micros, tenant_column, tenant_from},
+    rows::{Reader, micros, readable, tenant_column, tenant_from},
 };
 use crate::domain::{Actor, Change, Connection, ConnectionId, Event, EventId, EventKind};
 use std::sync::Arc;
@@ -20,6 +20,15 @@ pub type Watcher = Arc<dyn Fn(&Change) + Send + Sync>;
 pub struct LoggedEvent {
     pub seq: i64,
     pub event: Event,
+}
+
+/// A part of the log, newest first. An event that cannot be read here, such as one of a newer version, is passed
+/// over, and the events behind it are not lost.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    pub events: Vec<LoggedEvent>,
+    /// Below which place there are more. `None`: this was all.
+    pub older: Option<i64>,
 }
 
 /// Which events. Empty text and `None` mean any.
@@ -67,6 +76,25 @@ pub(super) use append_if_any;
 pub(super) const APPEND: &str = "insert into events (event_id, at, kind, subject, tenant, actor, detail)
      values ($1, $2, $3, $4, $5, $6, $7)";
 
+/// The log narrowed, to what a first condition on `$2`, the subject, says besides.
+macro_rules! narrowed {
+    ($subject:literal) => {
+        concat!(
+            "select seq, event_id, at, kind, subject, tenant, actor, detail
+               from events
+              where seq < $1
+                and ",
+            $subject,
+            "   and ($3 = '' or kind = $3 or $4 = 1 and substr(kind, 1, length($3)) = $3)
+                and ($5 = '' or actor = $5 or actor = 'operator:' || $5 or actor = 'api_key:' || $5)
+                and ($6 = '' or tenant = $6)
+                and at >= $7 and at < $8
+              order by seq desc
+              limit $9"
+        )
+    };
+}
+
 /// An event about one thing, now.
 pub(super) fn event(
     kind: EventKind,
@@ -112,6 +140,14 @@ pub(super) struct EventRow {
     detail: Option<String>,
 }
 
+impl EventRow {
+    /// Its place in the log, and the event where it can be read.
+    pub(super) fn readable(self) -> (i64, Option<LoggedEvent>) {
+        let (seq, id) = (self.seq, self.event_id.clone());
+        (seq, readable("events", &id, self.try_into()))
+    }
+}
+
 impl TryFrom<EventRow> for LoggedEvent {
     type Error = StoreError;
 
@@ -129,6 +165,16 @@ impl TryFrom<EventRow> for LoggedEvent {
                 detail: row.detail,
             },
         })
+    }
+}
+
+impl EventPage {
+    /// Of rows of which one more than `limit` was asked for.
+    fn of(mut rows: Vec<EventRow>, limit: usize) -> Self {
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let older = rows.last().filter(|_| has_more).map(|last| last.seq);
+        Self { events: rows.into_iter().filter_map(|row| row.readable().1).collect(), older }
     }
 }
 
@@ -169,44 +215,35 @@ impl Store {
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let filter =
             EventFilter { subject: subject.unwrap_or_default().to_owned(), ..EventFilter::default() };
-        self.find_events(&filter, before, limit).await
+        Ok(self.find_events(&filter, before, limit).await?.events)
     }
 
-    /// The events of a filter, newest first, below `before`.
+    /// So many of the events of a filter, newest first, below `before`.
     pub async fn find_events(
         &self,
         filter: &EventFilter,
         before: Option<i64>,
         limit: i64,
-    ) -> Result<Vec<LoggedEvent>, StoreError> {
+    ) -> Result<EventPage, StoreError> {
         let (kind, is_family) = match filter.kind.strip_suffix('*') {
             Some(family) => (family, 1_i64),
             None => (filter.kind.as_str(), 0),
         };
-        let rows: Vec<EventRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select seq, event_id, at, kind, subject, tenant, actor, detail
-               from events
-              where seq < $1
-                and ($2 = '' or subject = $2)
-                and ($3 = '' or kind = $3 or $4 = 1 and substr(kind, 1, length($3)) = $3)
-                and ($5 = '' or actor = $5 or actor = 'operator:' || $5 or actor = 'api_key:' || $5)
-                and ($6 = '' or tenant = $6)
-                and at >= $7 and at < $8
-              order by seq desc
-              limit $9",
-        )
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(&filter.subject)
-        .bind(kind)
-        .bind(is_family)
-        .bind(&filter.actor)
-        .bind(&filter.tenant)
-        .bind(filter.from.map_or(i64::MIN, micros))
-        .bind(filter.to.map_or(i64::MAX, micros))
-        .bind(limit)
-        .fetch_all(pool)
-        .await?);
-        rows.into_iter().map(LoggedEvent::try_from).collect()
+        // In one text with both, no database would use the index of subjects.
+        let text = if filter.subject.is_empty() { narrowed!("$2 = ''") } else { narrowed!("subject = $2") };
+        let rows: Vec<EventRow> = on!(self.db, read, |pool| sqlx::query_as(text)
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(&filter.subject)
+            .bind(kind)
+            .bind(is_family)
+            .bind(&filter.actor)
+            .bind(&filter.tenant)
+            .bind(filter.from.map_or(i64::MIN, micros))
+            .bind(filter.to.map_or(i64::MAX, micros))
+            .bind(limit.saturating_add(1))
+            .fetch_all(pool)
+            .await?);
+        Ok(EventPage::of(rows, usize::try_from(limit).unwrap_or_default()))
     }
 
     /// The highest sequence number so far; 0 in an empty log.

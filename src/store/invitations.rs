@@ -21,6 +21,16 @@ pub struct Invitation {
     pub expires_at: OffsetDateTime,
 }
 
+/// What became of an invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invited {
+    Yes,
+    /// Somebody with that address is here.
+    IsHere,
+    /// Who invites is no administrator, or not any more.
+    ByNoAdministrator,
+}
+
 #[derive(sqlx::FromRow)]
 struct InvitationRow {
     email: String,
@@ -38,9 +48,20 @@ impl TryFrom<InvitationRow> for Invitation {
     }
 }
 
+macro_rules! is_administrator {
+    ($tx:expr, $id:expr) => {{
+        let found: i64 = sqlx::query_scalar(
+            "select count(*) from operators where operator_id = $1 and role = 'administrator'",
+        )
+        .bind($id.to_string())
+        .fetch_one(&mut *$tx)
+        .await?;
+        found == 1
+    }};
+}
+
 impl Store {
-    /// Keeps an invitation, in place of an older one to the same address. `false`: somebody has that address, or
-    /// who invites is no administrator any more.
+    /// Keeps an invitation, in place of an older one to the same address.
     pub async fn invite(
         &self,
         token: &Digest,
@@ -48,7 +69,7 @@ impl Store {
         by: OperatorId,
         at: OffsetDateTime,
         actor: &Actor,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Invited, StoreError> {
         let mut told = event(EventKind::OperatorInvited, at, &invitation.email, None, actor);
         told.detail = Some(format!("as {}", invitation.role));
         Ok(in_transaction!(self.db, |tx| {
@@ -73,24 +94,33 @@ impl Store {
             .rows_affected();
             if kept == 1 {
                 append_event!(tx, &told);
+                Invited::Yes
+            } else if is_administrator!(tx, by) {
+                Invited::IsHere
+            } else {
+                Invited::ByNoAdministrator
             }
-            kept == 1
         }))
     }
 
-    /// The invitation behind a link that is still good.
+    /// The invitation behind a link that is still good: one that was made while its maker lost the role is not.
     pub async fn invitation(
         &self,
         token: &Digest,
         now: OffsetDateTime,
     ) -> Result<Option<Invitation>, StoreError> {
-        let row: Option<InvitationRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select email, role, expires_at from invitations where token_hash = $1 and expires_at > $2"
+        let row: Option<InvitationRow> = on!(self.db, read, |pool| {
+            sqlx::query_as(
+            "select email, role, expires_at
+               from invitations
+              where token_hash = $1 and expires_at > $2
+                and exists (select 1 from operators o where o.operator_id = invited_by and o.role = 'administrator')"
         )
         .bind(token)
         .bind(micros(now))
         .fetch_optional(pool)
-        .await?);
+        .await?
+        });
         row.map(Invitation::try_from).transpose()
     }
 
@@ -139,7 +169,9 @@ impl Store {
         Ok(in_transaction!(self.db, |tx| {
             let spent = sqlx::query(
                 "delete from invitations
-                  where token_hash = $1 and expires_at > $2 and email = $3 and role = $4",
+                  where token_hash = $1 and expires_at > $2 and email = $3 and role = $4
+                    and exists (select 1 from operators o
+                                 where o.operator_id = invited_by and o.role = 'administrator')",
             )
             .bind(token)
             .bind(micros(at))

@@ -69,6 +69,14 @@ macro_rules! insert_operator {
 }
 pub(super) use insert_operator;
 
+/// An invitation to this address is not good any more: who has it is here, or was removed.
+macro_rules! forget_invitation {
+    ($tx:expr, $email:expr) => {
+        sqlx::query("delete from invitations where email = $1").bind($email).execute(&mut *$tx).await?
+    };
+}
+pub(super) use forget_invitation;
+
 impl Store {
     pub async fn count_operators(&self) -> Result<i64, StoreError> {
         Ok(on!(self.db, read, |pool| sqlx::query_scalar("select count(*) from operators")
@@ -87,6 +95,7 @@ impl Store {
         Ok(in_transaction!(self.db, |tx| {
             let added = insert_operator!(tx, operator, at);
             if added == 1 {
+                forget_invitation!(tx, &operator.email);
                 append_event!(tx, &told);
             }
             added == 1
@@ -101,14 +110,39 @@ impl Store {
         at: OffsetDateTime,
         actor: &Actor,
     ) -> Result<bool, StoreError> {
+        self.replace_password((email, ""), password_hash, at, actor).await
+    }
+
+    /// The same by its owner, who knew the password of this hash. `false`: it is another one by now.
+    pub async fn change_password(
+        &self,
+        owner: &Operator,
+        password_hash: &str,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let actor = Actor::Operator(owner.email.clone());
+        self.replace_password((&owner.email, &owner.password_hash), password_hash, at, &actor).await
+    }
+
+    /// Any password is replaced where the old hash is empty.
+    async fn replace_password(
+        &self,
+        (email, old): (&str, &str),
+        password_hash: &str,
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
         let told = event(EventKind::PasswordReset, at, email, None, actor);
         Ok(in_transaction!(self.db, |tx| {
-            let changed = sqlx::query("update operators set password_hash = $2 where email = $1")
-                .bind(email)
-                .bind(password_hash)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected();
+            let changed = sqlx::query(
+                "update operators set password_hash = $2 where email = $1 and ($3 = '' or password_hash = $3)",
+            )
+            .bind(email)
+            .bind(password_hash)
+            .bind(old)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
             if changed == 1 {
                 // A process of an older version did not say whose its sessions are.
                 sqlx::query(

@@ -7,6 +7,7 @@ use super::{
     Store, StoreError,
     db::{in_transaction, on},
     events::{append_event, event},
+    operators::forget_invitation,
     rows::{Reader, micros},
 };
 use crate::domain::{Actor, EventKind, OperatorId, Role};
@@ -144,7 +145,7 @@ impl Store {
         }))
     }
 
-    /// Removes somebody, with their sessions and open invitations.
+    /// Removes somebody, with their sessions, the open invitations that they made, and one that leads back.
     pub async fn remove_operator(
         &self,
         id: OperatorId,
@@ -161,6 +162,7 @@ impl Store {
                         .bind(id.to_string())
                         .execute(&mut *tx)
                         .await?;
+                    forget_invitation!(tx, &email);
                     append_event!(tx, &event(EventKind::OperatorRemoved, at, email, None, actor));
                     Changed::Yes
                 }

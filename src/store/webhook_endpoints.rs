@@ -183,6 +183,17 @@ impl Store {
         Ok(rows.iter().filter_map(endpoint).collect())
     }
 
+    /// How many endpoints there are, and of these how many are [`EndpointStatus::Failing`].
+    pub async fn count_webhook_endpoints(&self) -> Result<(i64, i64), StoreError> {
+        Ok(on!(self.db, read, |pool| sqlx::query_as(
+            "select count(*),
+                    count(case when disabled_at is null and paused_at is null and failures > 0 then 1 end)
+               from webhook_endpoints"
+        )
+        .fetch_one(pool)
+        .await?))
+    }
+
     /// An endpoint with what it is told, without its secret. `None`: there is none with this id.
     pub async fn webhook_endpoint(
         &self,

@@ -9,5 +9,5 @@ mod ticket;
 
 pub use api_key::{ApiKeyParts, ApiKeySecret, parse_api_key};
 pub use keyring::{Binding, KeyId, Keyring, VaultError, generate_key};
-pub use password::{hash_password, verify_password};
-pub use ticket::{Digest, Ticket, digest};
+pub use password::{Busy, hash_password, verify_password};
+pub use ticket::{Digest, Ticket, digest, digest_of};

@@ -9,6 +9,14 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// Each hash takes 19 MiB and tens of milliseconds: off the async threads, two at once at most.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
+/// So many passwords are verified or wait for it: who comes then waits a few seconds at most, however many come.
+const MOST_WAITING: usize = 64;
+static PLACES: Semaphore = Semaphore::const_new(MOST_WAITING);
+
+/// Too many passwords wait to be verified; this one was not looked at.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords wait to be verified")]
+pub struct Busy;
 
 /// Verified for an unknown operator, so that the time tells nothing.
 static NOBODY: LazyLock<String> = LazyLock::new(|| hash("nobody has this password"));
@@ -19,15 +27,21 @@ pub async fn hash_password(password: String) -> String {
 }
 
 /// Whether `password` is the one behind `kept`. With `None` the same work is done and the answer is no.
-pub async fn verify_password(password: String, kept: Option<String>) -> bool {
-    run(move || {
+pub async fn verify_password(password: String, kept: Option<String>) -> Result<bool, Busy> {
+    verify_from(&PLACES, password, kept).await
+}
+
+async fn verify_from(places: &Semaphore, password: String, kept: Option<String>) -> Result<bool, Busy> {
+    let _place = places.try_acquire().map_err(|_| Busy)?;
+    let is_right = run(move || {
         let known = kept.is_some();
         let kept = kept.unwrap_or_else(|| NOBODY.clone());
         let same = PasswordHash::new(&kept)
             .is_ok_and(|kept| argon2().verify_password(password.as_bytes(), &kept).is_ok());
         known && same
     })
-    .await
+    .await;
+    Ok(is_right)
 }
 
 async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -52,8 +66,19 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_verified_and_nobody_is_never_in() {
         let kept = hash_password("correct horse battery".into()).await;
-        assert!(verify_password("correct horse battery".into(), Some(kept.clone())).await);
-        assert!(!verify_password("wrong".into(), Some(kept)).await);
-        assert!(!verify_password("nobody has this password".into(), None).await);
+        let verify = async |password: &str, kept| verify_password(password.into(), kept).await.unwrap();
+        assert!(verify("correct horse battery", Some(kept.clone())).await);
+        assert!(!verify("wrong", Some(kept)).await);
+        assert!(!verify("nobody has this password", None).await);
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_too_many_wait_is_told_at_once() {
+        let places = Semaphore::new(1);
+        let waiting = places.try_acquire().unwrap();
+        assert_eq!(verify_from(&places, "x".into(), None).await, Err(Busy));
+        drop(waiting);
+        assert_eq!(verify_from(&places, "x".into(), None).await, Ok(false));
+        assert_eq!(places.available_permits(), 1, "its place is free again");
     }
 }

@@ -25,7 +25,12 @@ impl Ticket {
 
 /// What is kept of a token, and looked for when one comes back.
 pub fn digest(token: &str) -> Digest {
-    Sha256::digest(token.as_bytes()).to_vec()
+    digest_of(token.as_bytes())
+}
+
+/// The same of a token that is no text.
+pub fn digest_of(token: &[u8]) -> Digest {
+    Sha256::digest(token).to_vec()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     session::{self, SignedIn},
     state::AppState,
 };
-use crate::domain::{Change, ConnectionId};
+use crate::domain::{Change, ConnectionId, OperatorId};
 use axum::{
     extract::State,
     http::{StatusCode, header::CACHE_CONTROL},
@@ -19,7 +19,12 @@ use axum::{
     },
 };
 use futures_util::{Stream, stream};
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use time::OffsetDateTime;
 use tokio::{
     sync::{
@@ -32,6 +37,8 @@ use tower_sessions::{Session, session::Id};
 
 /// So many streams at once in this process.
 pub const MOST: usize = 200;
+/// So many of one person: whoever opens more must not take the room of all others.
+pub const MOST_OF_ONE: usize = 20;
 /// So many changes may wait for a stream that is slow. After that it is told that anything may have changed.
 const WAITING: usize = 1_000;
 /// How often something is sent, so that nobody in between takes a quiet stream for a dead one.
@@ -50,11 +57,16 @@ const TRUSTED_FOR: time::Duration = time::Duration::seconds(5);
 pub struct Followers {
     changes: Sender<Change>,
     room: Arc<Semaphore>,
+    /// Of each operator who followed since the start.
+    own: Arc<Mutex<HashMap<OperatorId, Arc<Semaphore>>>>,
 }
+
+/// A place for one stream, until it ends.
+type Place = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Default for Followers {
     fn default() -> Self {
-        Self { changes: Sender::new(WAITING), room: Arc::new(Semaphore::new(MOST)) }
+        Self { changes: Sender::new(WAITING), room: Arc::new(Semaphore::new(MOST)), own: Arc::default() }
     }
 }
 
@@ -67,6 +79,14 @@ impl Followers {
         }
     }
 
+    /// `None`: all places are taken, or all that this operator may have.
+    fn place_for(&self, operator: OperatorId) -> Option<Place> {
+        let mut own = self.own.lock().expect("nothing panics while it is held");
+        let own = own.entry(operator).or_insert_with(|| Arc::new(Semaphore::new(MOST_OF_ONE)));
+        let own = Arc::clone(own).try_acquire_owned().ok()?;
+        Some((own, Arc::clone(&self.room).try_acquire_owned().ok()?))
+    }
+
     /// How many streams are open.
     pub fn count(&self) -> usize {
         MOST - self.room.available_permits()
@@ -76,22 +96,23 @@ impl Followers {
 /// A stream of what changes, for the script.
 pub(super) async fn follow(
     State(state): State<AppState>,
-    _who: SignedIn,
+    who: SignedIn,
     session: Session,
 ) -> Result<Response, Failure> {
     let full = || {
-        let text = "Too many pages follow what changes already, or this server is about to stop.";
+        let text =
+            "Too many pages follow what changes already, perhaps of yours, or this server is about to stop.";
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, "There is no room for this now").text(text)
     };
     let id = session.id().filter(|_| !state.draining.is_cancelled()).ok_or_else(full)?;
-    let room = Arc::clone(&state.followers.room).try_acquire_owned().map_err(|_| full())?;
+    let place = state.followers.place_for(who.operator.id).ok_or_else(full)?;
     let following = Following {
         changes: state.followers.changes.subscribe(),
         trusted_at: state.clock.now(),
         is_new: true,
         state,
         id,
-        _room: room,
+        _place: place,
     };
     let head = [(CACHE_CONTROL, "no-store"), (UNBUFFERED, "no")];
     Ok((head, Sse::new(following.events())).into_response())
@@ -108,7 +129,7 @@ struct Following {
     /// When its session was last seen to go on.
     trusted_at: OffsetDateTime,
     is_new: bool,
-    _room: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Following {

@@ -19,7 +19,7 @@ mod state;
 mod visitor;
 
 pub use api::document;
-pub use follow::{Followers, MOST as MOST_FOLLOWERS};
+pub use follow::{Followers, MOST as MOST_FOLLOWERS, MOST_OF_ONE as MOST_FOLLOWERS_OF_ONE};
 pub use state::{AppState, KeySource, Parts, Trust};
 
 use crate::telemetry::Metrics;

@@ -31,6 +31,8 @@ const LONGEST: Duration = Duration::days(7);
 const NOTED_EVERY: Duration = Duration::minutes(10);
 
 const OPERATOR: &str = "operator";
+/// A digest of the hash of the password that the operator had when the session began.
+const PASSWORD: &str = "password";
 const BEGAN: &str = "began";
 const SEEN: &str = "seen";
 const NOTICE: &str = "notice";
@@ -45,7 +47,8 @@ pub fn layer(state: &AppState) -> SessionManagerLayer<StoredSessions> {
         .with_secure(state.is_https)
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
-        .with_expiry(Expiry::OnInactivity(IDLE))
+        // The cookie outlives the row, so that a form that is sent too late is known to come from somebody.
+        .with_expiry(Expiry::OnInactivity(LONGEST))
 }
 
 fn cookie_name(is_https: bool) -> &'static str {
@@ -81,6 +84,7 @@ pub async fn begin(
     session.clear().await;
     session.cycle_id().await?;
     session.insert(OPERATOR, operator.id).await?;
+    session.insert(PASSWORD, digest(&operator.password_hash)).await?;
     session.insert(BEGAN, now.unix_timestamp()).await?;
     session.insert(SEEN, now.unix_timestamp()).await?;
     session.insert(AGENT, visitor.agent()).await?;
@@ -149,11 +153,19 @@ async fn find(parts: &Parts, state: &AppState) -> Result<Option<SignedIn>, Failu
 async fn operator(session: &Session, state: &AppState) -> Result<Option<Operator>, Failure> {
     let Some(id) = session.get::<OperatorId>(OPERATOR).await? else { return Ok(None) };
     let Some(operator) = state.store.operator(id).await? else { return Ok(None) };
-    if state.clock.now() - began(session).await? > LONGEST {
+    let is_too_old = state.clock.now() - began(session).await? > LONGEST;
+    if is_too_old || !knew_password_of(&operator, session).await? {
         session.flush().await?;
         return Ok(None);
     }
     Ok(Some(operator))
+}
+
+/// A reset ends the sessions that are there. One that is begun meanwhile, with the password before, ends here;
+/// those of an older version of Mooring do not say.
+async fn knew_password_of(operator: &Operator, session: &Session) -> Result<bool, Failure> {
+    let known = session.get::<Digest>(PASSWORD).await?;
+    Ok(known.is_none_or(|known| known == digest(&operator.password_hash)))
 }
 
 /// Whether the session of this id goes on, for what outlives the request that it came with.

@@ -3,12 +3,16 @@
 use crate::{
     api::{connect, id},
     support::{
-        app::{On, TestApp, on_both},
+        app::{On, PASSWORD, TestApp, on_both},
         request::Http,
     },
 };
 use futures_util::future::join_all;
-use mooring::web::MOST_FOLLOWERS;
+use mooring::{
+    domain::{Actor, Role},
+    operator::new_operator,
+    web::{MOST_FOLLOWERS, MOST_FOLLOWERS_OF_ONE},
+};
 use reqwest::{Client, Response};
 use serde_json::json;
 use std::time::Duration;
@@ -25,7 +29,11 @@ struct Page {
 
 impl Page {
     async fn open(app: &TestApp) -> Self {
-        let response = ask(app).await;
+        Self::open_in(app, &app.http).await
+    }
+
+    async fn open_in(app: &TestApp, browser: &Http) -> Self {
+        let response = ask_in(app, browser).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let mut page = Self { response, heard: String::new() };
@@ -57,8 +65,12 @@ impl Page {
 }
 
 async fn ask(app: &TestApp) -> Response {
+    ask_in(app, &app.http).await
+}
+
+async fn ask_in(app: &TestApp, browser: &Http) -> Response {
     let client = Client::builder().no_proxy().tls_certs_only([]).build().expect("a plain client");
-    let cookie = format!("mooring={}", app.http.cookie("mooring").expect("signed in"));
+    let cookie = format!("mooring={}", browser.cookie("mooring").expect("signed in"));
     let asked = client.get(format!("{}/live", app.site())).header("cookie", cookie).send().await;
     asked.expect("an answer")
 }
@@ -134,13 +146,28 @@ async fn a_stop_waits_for_no_stream() {
     }
 }
 
+/// A viewer who is signed in.
+async fn somebody(app: &TestApp, email: &str) -> Http {
+    let operator = new_operator(email.into(), PASSWORD.into(), Role::Viewer).await;
+    app.app().state.store.add_operator(&operator, app.clock.now(), &Actor::CommandLine).await.unwrap();
+    let browser = app.http.stranger();
+    browser.post_form("/login", &[("email", email), ("password", PASSWORD)]).await.expect(303);
+    browser
+}
+
 /// As many as there may be, none of which takes anything from the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_room_for_so_many_streams() {
     let app = TestApp::start(On::Postgres).await;
     app.sign_in().await;
     let program = app.program(&["connections:write"]).await;
-    let mut pages = join_all((0..MOST_FOLLOWERS).map(|_| Page::open(&app))).await;
+    let mut pages = Vec::new();
+    for nth in 0..MOST_FOLLOWERS / MOST_FOLLOWERS_OF_ONE {
+        let browser = somebody(&app, &format!("n{nth}@example.com")).await;
+        pages.extend(join_all((0..MOST_FOLLOWERS_OF_ONE).map(|_| Page::open_in(&app, &browser))).await);
+        assert_eq!(ask_in(&app, &browser).await.status(), 503, "nobody takes the room of the others");
+        browser.get("/").await.expect(200);
+    }
     assert_eq!(app.app().state.followers.count(), MOST_FOLLOWERS);
     assert_eq!(ask(&app).await.status(), 503);
     app.http.get("/").await.expect(200);

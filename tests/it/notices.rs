@@ -214,7 +214,7 @@ on_both!(a_notice_is_tried_for_three_days_and_then_kept, async |on: On| {
         (dead[0].last_status, dead[0].last_error.as_deref()),
         (Some(500), Some("The endpoint answered 500."))
     );
-    assert!(bench.here.endpoints.redeliver(id, dead[0].id).await.unwrap());
+    assert!(bench.here.endpoints.redeliver(id, dead[0].id, &Actor::CommandLine).await.unwrap());
     assert_eq!(bench.round().await, 1);
     let state = bench.state_of(id).await;
     assert_eq!((state.pending, state.dead, state.failures), (0, 0, 0));

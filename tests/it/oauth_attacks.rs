@@ -420,8 +420,8 @@ on_both!(only_our_own_pages_begin_anything, async |on: On| {
     app.http.get("/settings").await.expect(200);
 
     let nobody = app.http.stranger();
-    let refused = nobody.post_form("/connections/authorize", &form[..2]).await.expect(303);
-    assert_eq!(refused.location(), "/login");
+    let refused = nobody.post_form("/connections/authorize", &form[..2]).await.expect(403);
+    assert!(refused.text.contains("href=\"/login\""));
     assert_eq!(rows(&app, "authorizations").await, before.0);
     for good in [&[("sec-fetch-site", "same-origin")][..], &[("origin", app.site())]] {
         let mut call = app.http.request(Method::POST, "/connections/authorize").form(&form[..2]);

@@ -3,7 +3,7 @@
 use crate::{
     support::{
         app::{EMAIL, On, PASSWORD, TestApp, on_both},
-        database::{dump, holds, rows},
+        database::{dump, holds, rows, run},
         request::{Http, Reply},
     },
     viewers::{VIEWER, viewer},
@@ -160,7 +160,10 @@ on_both!(a_form_whose_session_ended_keeps_what_was_typed, async |on: On| {
     assert!(page.text.contains("Your session has ended") && page.text.contains("value=\"a &#34;name&#34;\""));
     assert!(page.text.contains("action=\"/connections\"") && !page.text.contains("glpat-typed-canary"));
     let nobody = app.http.stranger();
-    assert_eq!(nobody.post_form("/connections", &form).await.expect(303).location(), "/login");
+    assert!(
+        nobody.post_form("/connections", &form).await.expect(403).text.contains("value=\"a &#34;name&#34;\"")
+    );
+    assert_eq!(nobody.post_form("/connections", &[]).await.expect(303).location(), "/login");
 });
 
 on_both!(the_log_is_narrowed_and_exported, async |on: On| {
@@ -184,6 +187,29 @@ on_both!(the_log_is_narrowed_and_exported, async |on: On| {
     assert_eq!(narrowed.text.lines().count(), 1);
     app.http.post_form("/audit/export", &[("to", "soon")]).await.expect(422);
     assert!(app.http.get("/audit").await.expect(200).text.contains("kind api_key.created"));
+});
+
+on_both!(an_event_of_a_newer_version_breaks_no_page, async |on: On| {
+    let app = TestApp::start(on).await;
+    let id = app.connect_by_oauth("acme").await;
+    let program = app.program(&["admin"]).await;
+    let first = program.get("/api/v1/events?limit=1").await.expect(200).json();
+    let newer = format!(
+        "insert into events (event_id, at, kind, subject, tenant, actor)
+         values ('{}', 1, 'connection.of_tomorrow', '{id}', '', 'mooring')",
+        "01890000-0000-7000-8000-000000000000"
+    );
+    run(&app, &newer).await;
+    for path in ["/audit".to_owned(), format!("/audit?subject={id}"), format!("/connections/{id}/history")] {
+        assert!(app.http.get(&path).await.expect(200).text.contains("Connected"), "{path}");
+    }
+    let page = program.get("/api/v1/events?limit=1").await.expect(200).json();
+    assert_eq!(page["items"], serde_json::json!([]), "it is passed over");
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let next = program.get(&format!("/api/v1/events?limit=1&cursor={cursor}")).await.expect(200).json();
+    assert_eq!(next["items"], first["items"]);
+    let taken = app.http.post_form("/audit/export", &[]).await.expect(200).text;
+    assert!(taken.contains("connection.connected") && !taken.contains("of_tomorrow"));
 });
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,6 +141,22 @@ fn every_route_of_the_pages_has_a_line() {
     assert!(gone.is_empty(), "there is no such route: {gone:?}");
 }
 
+on_both!(a_connection_offers_a_viewer_nothing_that_is_refused, async |on: On| {
+    let app = TestApp::start(on).await;
+    let id = app.connect_by_oauth("acme").await;
+    let browser = viewer(&app).await;
+    for path in ["", "/history", "/usage", "/use"] {
+        let path = format!("/connections/{id}{path}");
+        let [theirs, ours] = [&browser, &app.http].map(|http| http.get(&path));
+        let (theirs, ours) = (theirs.await.expect(200).text, ours.await.expect(200).text);
+        for form in ["rotate", "reauthorize", "disconnect", "check", "edit"] {
+            let address = format!("/connections/{id}/{form}\"");
+            assert!(!theirs.contains(&address), "{path} offers {form}");
+            assert_eq!(ours.contains(&address), form != "rotate", "{path}: {form}");
+        }
+    }
+});
+
 on_both!(a_viewer_sees_everything_and_changes_nothing, async |on: On| {
     let app = TestApp::start(on).await;
     let id = app.connect_by_oauth("acme").await;
@@ -153,7 +169,8 @@ on_both!(a_viewer_sees_everything_and_changes_nothing, async |on: On| {
         "api_keys where revoked_at is null",
         "operators",
         "invitations",
-        "events",
+        // A viewer who mistypes the own password is told of, as at sign-in.
+        "events where kind <> 'operator.sign_in_failed'",
         "authorizations",
     ];
     let mut before = Vec::new();

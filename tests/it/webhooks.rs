@@ -3,7 +3,7 @@
 use crate::{
     api::{connect, id},
     support::{
-        app::{On, TestApp, on_both},
+        app::{EMAIL, On, TestApp, on_both},
         receiver::Receiver,
         request::Http,
     },
@@ -100,6 +100,30 @@ on_both!(an_endpoint_is_tested_and_its_deliveries_are_shown, async |on: On| {
     admin.get(&at(&endpoint, "/deliveries?state=lost")).await.expect(422);
     let strange = "01890000-0000-7000-8000-000000000000";
     admin.post_json(&at(&endpoint, &format!("/deliveries/{strange}/redeliver")), json!({})).await.expect(404);
+});
+
+on_both!(what_is_sent_again_by_a_person_is_told_and_a_number_too_large_is_refused, async |on: On| {
+    let app = TestApp::start(on).await;
+    let (admin, receiver) = (app.program(&["admin"]).await, Receiver::start().await);
+    let endpoint = add(&admin, json!({"url": receiver.url})).await;
+    connect(&app, &admin, "acme", json!({})).await;
+    receiver.wait_for(1).await;
+    let deliveries = admin.get(&at(&endpoint, "/deliveries")).await.expect(200).json();
+    let delivery = id(&deliveries["items"][0]).to_owned();
+    app.sign_in().await;
+    let page = format!("/settings/webhooks/{}", id(&endpoint));
+    for hours in ["9223372036854775807", "-9223372036854775808", "721", "-1", "x"] {
+        let form = [("overlap_hours", hours)];
+        app.http.post_form(&format!("{page}/rotate-secret"), &form).await.expect(422);
+    }
+    app.http.post_form(&format!("{page}/pause"), &[]).await.expect(303);
+    app.http.post_form(&format!("{page}/deliveries/{delivery}/redeliver"), &[]).await.expect(303);
+    assert!(app.http.get(&page).await.expect(200).text.contains("sent again when you resume"));
+    let told = admin.get("/api/v1/events?limit=1").await.expect(200).json();
+    let told = &told["items"][0];
+    assert_eq!((&told["kind"], &told["subject"]), (&json!("webhook_endpoint.redelivered"), &endpoint["id"]));
+    assert_eq!(told["actor"], format!("operator:{EMAIL}"));
+    assert!(told["detail"].as_str().unwrap().contains(&delivery));
 });
 
 on_both!(a_secret_is_rotated, async |on: On| {

@@ -1,6 +1,7 @@
 //! What became of the notices for an endpoint, and one sent again.
 
 use super::{
+    actor,
     page::{Page, PageQuery},
     webhook_endpoints::find,
     webhook_view::DeliveryView,
@@ -70,6 +71,6 @@ pub(super) async fn redeliver(
             "This endpoint is disabled: it answered that it does not want to be told. Make a new one.";
         return Err(Problem::new(StatusCode::CONFLICT, "webhook_endpoint_disabled", detail));
     }
-    let found = state.webhook_endpoints.redeliver(endpoint.id, delivery).await?;
+    let found = state.webhook_endpoints.redeliver(endpoint.id, delivery, &actor(&caller)).await?;
     if found { Ok(StatusCode::ACCEPTED) } else { Err(Problem::not_found()) }
 }

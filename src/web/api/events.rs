@@ -4,11 +4,14 @@ use super::{
     page::{Page, PageQuery},
     view::EventView,
 };
-use crate::web::{
-    auth::Key,
-    error::{Details, Problem},
-    extract::Query,
-    state::AppState,
+use crate::{
+    store::EventFilter,
+    web::{
+        auth::Key,
+        error::{Details, Problem},
+        extract::Query,
+        state::AppState,
+    },
 };
 use axum::{Json, extract::State};
 
@@ -24,6 +27,7 @@ pub(super) async fn list_events(
 ) -> Result<Json<Page<EventView>>, Problem> {
     key.may_govern()?;
     let (limit, before) = (page.limit()?, page.cursor::<i64>()?);
-    let rows = state.store.list_events(None, before, limit + 1).await?;
-    Ok(Json(Page::of(rows, limit, |e| e.seq.to_string(), EventView::from)))
+    let found = state.store.find_events(&EventFilter::default(), before, limit).await?;
+    let items = found.events.into_iter().map(EventView::from).collect();
+    Ok(Json(Page { items, next_cursor: found.older.map(|seq| seq.to_string()) }))
 }

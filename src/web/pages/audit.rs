@@ -13,10 +13,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::{Date, OffsetDateTime, Time, macros::format_description};
 
-const PER_PAGE: usize = 50;
+const PER_PAGE: i64 = 50;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -80,16 +80,13 @@ pub(super) async fn show(
             return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
-    let limit = i64::try_from(PER_PAGE + 1).expect("small");
-    let mut found = state.store.find_events(&filter, before, limit).await?;
-    let has_more = found.len() > PER_PAGE;
-    found.truncate(PER_PAGE);
-    let names = names(&state, &found).await?;
+    let found = state.store.find_events(&filter, before, PER_PAGE).await?;
+    let names = names(&state, &found.events).await?;
     let now = state.clock.now();
     Ok(ok(AuditPage {
-        older: found.last().filter(|_| has_more).map(|last| narrowed.address(Some(last.seq))),
+        older: found.older.map(|seq| narrowed.address(Some(seq))),
         about: narrowed.about(&names),
-        rows: found.into_iter().map(|logged| Row::of(logged, &names, now)).collect(),
+        rows: found.events.into_iter().map(|logged| Row::of(logged, &names, now)).collect(),
         is_first: before.is_none(),
         ..AuditPage::of(frame, narrowed)
     }))
@@ -97,14 +94,10 @@ pub(super) async fn show(
 
 /// The names of the connections on this page that are still there.
 async fn names(state: &AppState, found: &[LoggedEvent]) -> Result<BTreeMap<ConnectionId, String>, Failure> {
-    let mut names = BTreeMap::new();
     let ids = found.iter().filter_map(|l| l.event.subject.as_ref()?.parse::<ConnectionId>().ok());
-    for id in ids.collect::<std::collections::BTreeSet<_>>() {
-        if let Some(connection) = state.store.connection(id).await? {
-            names.insert(id, connection.name);
-        }
-    }
-    Ok(names)
+    let ids: Vec<_> = ids.collect::<BTreeSet<_>>().into_iter().collect();
+    let connections = state.store.connections_of(&ids).await?;
+    Ok(connections.into_iter().map(|connection| (connection.id, connection.name)).collect())
 }
 
 impl Narrowed {

@@ -50,12 +50,10 @@ async fn batch(
     if before.is_none() {
         return Ok(None);
     }
-    let events = store.find_events(filter, before, AT_ONCE).await?;
-    let is_last = i64::try_from(events.len()).is_ok_and(|count| count < AT_ONCE);
-    let next = events.last().filter(|_| !is_last).map(|last| last.seq);
+    let found = store.find_events(filter, before, AT_ONCE).await?;
     let line =
         |event| serde_json::to_string(&EventView::from(event)).expect("an event has string keys") + "\n";
-    Ok(Some((events.into_iter().map(line).collect(), next)))
+    Ok(Some((found.events.into_iter().map(line).collect(), found.older)))
 }
 
 fn narrowed(form: &Form) -> Narrowed {

@@ -3,7 +3,7 @@
 use super::problem::Failure;
 use crate::domain::Secret;
 use axum::{
-    body::to_bytes,
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequest, Request},
     http::{StatusCode, header::CONTENT_TYPE},
 };
@@ -43,6 +43,10 @@ impl Form {
         self.0.iter().cloned()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn holds_null(&self) -> bool {
         self.0.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
     }
@@ -61,11 +65,15 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         if !is_form {
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is not a form"));
         }
-        let too_large = |_| Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large");
-        let body = to_bytes(request.into_body(), LARGEST).await.map_err(too_large)?;
-        let form = Self::parse(&body);
+        let form = Self::parse(&read(request.into_body()).await?);
         if form.holds_null() { Err(null_character(StatusCode::UNPROCESSABLE_ENTITY)) } else { Ok(form) }
     }
+}
+
+/// All that is sent.
+pub(super) async fn read(body: Body) -> Result<Bytes, Failure> {
+    let too_large = |_| Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large");
+    to_bytes(body, LARGEST).await.map_err(too_large)
 }
 
 /// No text of ours holds a null character, and PostgreSQL takes none.

@@ -3,15 +3,18 @@
 //!
 //! A form whose session ended while it was filled in comes back with what was typed.
 
-use super::{expired, form::Form, problem::Failure};
+use super::{
+    expired,
+    form::{self, Form},
+    problem::Failure,
+};
 use crate::web::{
     session::{self, SignedIn},
     state::AppState,
 };
 use axum::{
-    body::Body,
     extract::{FromRequest, FromRequestParts, MatchedPath, Request, State},
-    http::{Method, StatusCode, request::Parts},
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -48,28 +51,40 @@ pub(super) async fn gate(State(state): State<AppState>, request: Request, next: 
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
+    // Who sends slowly is judged by what they may when all is here, and not when they began.
+    let body = match form::read(body).await {
+        Ok(body) => body,
+        Err(failure) => return failure.into_response(),
+    };
     let who = <Option<SignedIn>>::from_request_parts(&mut parts, &state).await;
     match who {
         Err(failure) => failure.into_response(),
         Ok(Some(who)) if !who.operator.role.may_change() && !OWN.contains(&path.as_str()) => {
             viewers_change_nothing().into_response()
         }
-        Ok(None) if sends && session::brings_one(&parts.headers, state.is_https) => {
-            typed_too_late(parts, body).await
+        Ok(None) if sends && (session::brings_one(&parts.headers, state.is_https) || holds_text(&body)) => {
+            typed_too_late(Request::from_parts(parts, body.into())).await
         }
-        Ok(_) => next.run(Request::from_parts(parts, body)).await,
+        Ok(_) => next.run(Request::from_parts(parts, body.into())).await,
     }
 }
 
-async fn typed_too_late(parts: Parts, body: Body) -> Response {
-    let address = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    match Form::from_request(Request::from_parts(parts, body), &()).await {
+/// Something was typed: by somebody whose session ended so long ago that the browser forgot it, or who sends it a
+/// second time before they signed in.
+fn holds_text(body: &[u8]) -> bool {
+    !Form::parse(body).is_empty()
+}
+
+async fn typed_too_late(request: Request) -> Response {
+    let address = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    match Form::from_request(request, &()).await {
         Ok(form) => expired::page(address, &form),
         Err(failure) => failure.into_response(),
     }
 }
 
-fn viewers_change_nothing() -> Failure {
+/// The answer to a viewer who sends what is for administrators.
+pub(super) fn viewers_change_nothing() -> Failure {
     Failure::new(StatusCode::FORBIDDEN, "Only an administrator may do this")
         .text(
             "You are a viewer here: you see everything and change nothing. Nothing was done. An administrator \

@@ -22,6 +22,11 @@ impl Tab {
     pub(super) const ALL: [Self; 6] =
         [Self::Overview, Self::Reach, Self::History, Self::Usage, Self::Use, Self::Edit];
 
+    /// The others are forms for administrators.
+    pub(super) fn is_for_viewers(self) -> bool {
+        self != Self::Edit
+    }
+
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Overview => "Overview",

@@ -1,6 +1,12 @@
 //! Signing in and out. An unknown address and a wrong password look alike and take the same time.
 
-use super::{Frame, Page, form::Form, guesses::Guesses, ok, problem::Failure};
+use super::{
+    Frame, Page,
+    form::Form,
+    guesses::{Guesses, slow_down},
+    ok,
+    problem::Failure,
+};
 use crate::{
     domain::{Actor, Event, EventId, EventKind},
     operator::LONGEST_PASSWORD,
@@ -62,10 +68,10 @@ pub(super) async fn sign_in(
     let email = form.text("email").to_lowercase();
     let from = visitor.from;
     if let Err(wait) = guesses.attempt(&email, from, state.clock.now()) {
-        return Ok(slow_down(wait.whole_seconds()));
+        return Err(slow_down(wait, ("/login", "Back to sign-in")));
     }
     let known = if email.len() <= 254 { state.store.operator_by_email(&email).await? } else { None };
-    let is_right = is_password_of(known.as_ref(), form.password("password")).await;
+    let is_right = is_password_of(known.as_ref(), form.password("password")).await?;
     let Some(operator) = known.as_ref().filter(|_| is_right) else {
         note(&state, EventKind::SignInFailed, known.as_ref(), from).await?;
         let next = safe_next(form.filled("next")).to_owned();
@@ -85,13 +91,13 @@ pub(super) async fn sign_out(session: Session) -> Result<Response, Failure> {
 }
 
 /// Takes as long where nobody has the address.
-async fn is_password_of(operator: Option<&Operator>, password: &str) -> bool {
+pub(super) async fn is_password_of(operator: Option<&Operator>, password: &str) -> Result<bool, Failure> {
     let kept = operator.map(|operator| operator.password_hash.clone());
-    password.len() <= LONGEST_PASSWORD * 4 && verify_password(password.to_owned(), kept).await
+    Ok(password.len() <= LONGEST_PASSWORD * 4 && verify_password(password.to_owned(), kept).await?)
 }
 
 /// What was typed is not kept where nobody has that address: people type their password there.
-async fn note(
+pub(super) async fn note(
     state: &AppState,
     kind: EventKind,
     known: Option<&Operator>,
@@ -107,20 +113,6 @@ async fn note(
         detail: from.map(|ip| format!("from {ip}")),
     };
     Ok(state.store.append_event(&event).await?)
-}
-
-fn slow_down(seconds: i64) -> Response {
-    let seconds = u64::try_from(seconds).unwrap_or_default() + 1;
-    let plural = if seconds == 1 { "" } else { "s" };
-    Failure::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts to sign in")
-        .text(format!(
-            "To keep guessing slow, this e-mail address or network has to wait {seconds} second{plural}. \
-             The password was \
-             not looked at. Wait, then try again."
-        ))
-        .link("/login", "Back to sign-in")
-        .retry_after(seconds)
-        .into_response()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::{
     connect::ConnectError,
     health::CheckError,
     store::StoreError,
+    vault::Busy,
     web::{session::SignedIn, state::AppState},
 };
 use askama::Template;
@@ -109,6 +110,15 @@ impl IntoResponse for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<Busy> for Failure {
+    fn from(_: Busy) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many people sign in at this moment")
+            .text("Your password was not looked at, because too many are being looked at. Wait a few seconds, then try again.")
+            .link("/login", "Back to sign-in")
+            .retry_after(5)
     }
 }
 

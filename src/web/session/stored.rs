@@ -4,10 +4,10 @@ use super::{IDLE, OPERATOR};
 use crate::{
     domain::{Clock, OperatorId},
     store::{Store, StoreError},
+    vault::digest_of,
     web::state::AppState,
 };
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use tower_sessions::{
     SessionStore,
@@ -76,7 +76,7 @@ impl StoredSessions {
 
 /// Under what a session is kept.
 pub(super) fn key(id: &Id) -> Vec<u8> {
-    Sha256::digest(id.0.to_le_bytes()).to_vec()
+    digest_of(&id.0.to_le_bytes())
 }
 
 fn owner(record: &Record) -> Option<OperatorId> {

@@ -5,7 +5,7 @@ use crate::support::app::{On, on_both};
 use futures_util::FutureExt;
 use mooring::{
     domain::{Actor, Change, Event, EventId, EventKind, Permission},
-    store::{NewApiKey, UsageCount},
+    store::{EventFilter, EventPage, NewApiKey, UsageCount},
     vault::ApiKeySecret,
 };
 use std::sync::{Arc, Mutex};
@@ -61,6 +61,52 @@ on_both!(the_log_tells_newest_first_in_pages, async |on: On| {
     let about = store.list_events(Some("ops@example.com"), None, 9).await.unwrap();
     assert_eq!(about.len(), 1);
     assert!(store.append_event(&full).await.is_err(), "an event is told once");
+});
+
+on_both!(an_event_of_a_newer_version_hides_no_other, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    for _ in 0..5 {
+        store.append_event(&event(EventKind::SignInFailed, Some("ops@example.com"))).await.unwrap();
+    }
+    let all: Vec<_> = store.list_events(None, None, 9).await.unwrap().into_iter().map(|e| e.seq).collect();
+    for seq in &all[1..3] {
+        shelf.run(format!("update events set kind = 'operator.of_tomorrow' where seq = {seq}")).await;
+    }
+    let page = store.find_events(&EventFilter::default(), None, 2).await.unwrap();
+    let seqs = |page: &EventPage| page.events.iter().map(|e| e.seq).collect::<Vec<_>>();
+    assert_eq!((seqs(&page), page.older), (vec![all[0]], Some(all[1])));
+    let page = store.find_events(&EventFilter::default(), page.older, 1).await.unwrap();
+    assert_eq!((seqs(&page), page.older), (vec![], Some(all[2])), "a page without any is not the last");
+    let page = store.find_events(&EventFilter::default(), page.older, 2).await.unwrap();
+    assert_eq!((seqs(&page), page.older), (all[3..].to_vec(), None));
+    assert_eq!(store.list_events(Some("ops@example.com"), None, 9).await.unwrap().len(), 3);
+    let (_, untold) = store.untold_events(9).await.unwrap();
+    let told: Vec<_> = untold.iter().rev().map(|(seq, event)| (*seq, event.is_some())).collect();
+    assert_eq!(told, all.iter().map(|seq| (*seq, !all[1..3].contains(seq))).collect::<Vec<_>>());
+});
+
+on_both!(the_events_of_one_subject_are_found_without_a_walk_through_the_log, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let many = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000)
+                insert into events (event_id, at, kind, subject, tenant, actor)
+                select 'event-' || i, i, 'connection.checked', 'c' || (i % 1000), '', 'mooring' from n";
+    assert_eq!(shelf.run(many).await, 100_000);
+    if on == On::Postgres {
+        shelf.run("analyze events").await;
+    }
+    let quickest = async |filter: EventFilter| {
+        let mut best = std::time::Duration::MAX;
+        for _ in 0..5 {
+            let began = std::time::Instant::now();
+            assert!(shelf.store.find_events(&filter, None, 9).await.unwrap().events.is_empty());
+            best = best.min(began.elapsed());
+        }
+        best
+    };
+    let walk = quickest(EventFilter { actor: "nobody".into(), ..EventFilter::default() }).await;
+    let found = quickest(EventFilter { subject: "nothing".into(), ..EventFilter::default() }).await;
+    assert!(found * 3 < walk, "{found:?} for a subject, {walk:?} through all");
 });
 
 on_both!(changes_come_in_order_after_a_place_in_the_log, async |on: On| {

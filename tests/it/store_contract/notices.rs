@@ -61,7 +61,7 @@ on_both!(the_cursor_is_moved_by_one_and_with_its_deliveries, async |on: On| {
     let heard = endpoint(store, Some("t")).await;
     let (cursor, events) = store.untold_events(9).await.unwrap();
     assert_eq!(cursor, 0);
-    let kinds: Vec<_> = events.iter().map(|logged| logged.event.kind).collect();
+    let kinds: Vec<_> = events.iter().map(|(_, logged)| logged.as_ref().unwrap().event.kind).collect();
     assert_eq!(kinds, [EventKind::Connected, EventKind::WebhookEndpointAdded]);
     let audiences = store.audiences().await.unwrap();
     assert_eq!((audiences.len(), audiences[0].endpoint), (1, heard));
@@ -70,7 +70,7 @@ on_both!(the_cursor_is_moved_by_one_and_with_its_deliveries, async |on: On| {
         (Some("t"), &["connection.*".into()][..])
     );
 
-    let last = events[1].seq;
+    let last = events[1].0;
     let first = delivery(heard.to_string(), last, "c");
     assert!(store.pass_on((cursor, last), std::slice::from_ref(&first), NOW).await.unwrap());
     assert!(!store.pass_on((cursor, last), &[delivery("mail", last, "c")], NOW).await.unwrap());
@@ -161,8 +161,12 @@ on_both!(deliveries_are_listed_redelivered_and_swept, async |on: On| {
     assert_eq!((counted.pending, counted.dead, counted.last_delivered_at), (2, 1, Some(NOW)));
 
     let stranger = endpoint(store, None).await;
-    assert!(!store.redeliver(stranger, dead.id, NOW, NOW + LIFE).await.unwrap());
-    assert!(store.redeliver(id, dead.id, NOW, NOW + LIFE).await.unwrap());
+    assert!(!store.redeliver(stranger, dead.id, NOW, NOW + LIFE, &MOORING).await.unwrap());
+    assert!(store.redeliver(id, dead.id, NOW, NOW + LIFE, &MOORING).await.unwrap());
+    let told = store.list_events(Some(&channel), None, 9).await.unwrap();
+    assert_eq!(told.len(), 2, "it was added, and once it was sent again");
+    assert_eq!(told[0].event.kind, EventKind::WebhookRedelivered);
+    assert!(told[0].event.detail.as_ref().unwrap().contains(&dead.id.to_string()));
     assert_eq!(taken(store, &channel, NOW).await, [2, 3, 4]);
 
     store.sweep_deliveries(NOW + Duration::days(7) + Duration::SECOND).await.unwrap();
@@ -173,6 +177,37 @@ on_both!(deliveries_are_listed_redelivered_and_swept, async |on: On| {
     assert_eq!(store.webhook_endpoint(id).await.unwrap().unwrap().dead, 3, "too old, and its endpoint rests");
     store.sweep_deliveries(NOW + Duration::days(39)).await.unwrap();
     assert!(store.list_deliveries(id, None, None, 9).await.unwrap().is_empty());
+});
+
+on_both!(what_waits_for_a_paused_endpoint_is_given_up_like_any_other, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let id = endpoint(store, None).await;
+    put(store, &[delivery(id.to_string(), 1, "c")]).await;
+    assert!(store.pause_webhook_endpoint(id, true, NOW, &MOORING).await.unwrap());
+    let waiting = async || store.webhook_endpoint(id).await.unwrap().unwrap().pending;
+    store.sweep_deliveries(NOW + LIFE).await.unwrap();
+    assert_eq!(waiting().await, 1);
+    store.sweep_deliveries(NOW + LIFE + Duration::SECOND).await.unwrap();
+    assert_eq!(waiting().await, 0);
+});
+
+on_both!(endpoints_are_counted_and_the_failing_ones, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    assert_eq!(store.count_webhook_endpoints().await.unwrap(), (0, 0));
+    let [_, failing, paused, disabled] = [
+        endpoint(store, None).await,
+        endpoint(store, None).await,
+        endpoint(store, None).await,
+        endpoint(store, None).await,
+    ];
+    for id in [failing, paused, disabled] {
+        store.endpoint_failed(id, false, |_| Some(NOW + LIFE)).await.unwrap();
+    }
+    store.pause_webhook_endpoint(paused, true, NOW, &MOORING).await.unwrap();
+    store.disable_webhook_endpoint(disabled, "it answered 410", NOW).await.unwrap();
+    assert_eq!(store.count_webhook_endpoints().await.unwrap(), (4, 1));
 });
 
 on_both!(one_at_a_time_tries_an_endpoint_that_rests, async |on: On| {
@@ -256,7 +291,7 @@ on_both!(an_endpoint_is_listed_until_it_is_removed, async |on: On| {
     assert!(store.admit_to_endpoint(first, NOW, HOLD).await.unwrap().is_none());
 
     let dead = store.list_deliveries(first, None, None, 9).await.unwrap().remove(0);
-    assert!(!store.redeliver(first, dead.id, NOW, NOW + LIFE).await.unwrap(), "it wants nothing");
+    assert!(!store.redeliver(first, dead.id, NOW, NOW + LIFE, &MOORING).await.unwrap(), "it wants nothing");
 
     assert!(store.remove_webhook_endpoint(first, NOW, &MOORING).await.unwrap());
     assert!(!store.remove_webhook_endpoint(first, NOW, &MOORING).await.unwrap());

@@ -70,6 +70,24 @@ on_both!(a_password_reset_ends_every_session_of_that_person, async |on: On| {
     assert_eq!(store.list_events(None, None, 1).await.unwrap()[0].event.kind, EventKind::PasswordReset);
 });
 
+on_both!(a_password_is_changed_by_who_knows_the_one_before_and_not_over_a_reset, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let ops = operator("ops@example.com");
+    assert!(store.add_operator(&ops, NOW, &MOORING).await.unwrap());
+    assert!(store.reset_password("ops@example.com", "of the reset", NOW, &MOORING).await.unwrap());
+    store.create_session(&digest("cookie"), Some(ops.id), "{}", NOW + Duration::DAY).await.unwrap();
+    let events = store.last_event().await.unwrap();
+    assert!(!store.change_password(&ops, "of a late request", NOW).await.unwrap());
+    let now = store.operator(ops.id).await.unwrap().unwrap();
+    assert_eq!((now.password_hash.as_str(), store.last_event().await.unwrap()), ("of the reset", events));
+    assert!(store.load_session(&digest("cookie"), NOW).await.unwrap().is_some());
+    assert!(store.change_password(&now, "own", NOW).await.unwrap());
+    assert_eq!(store.operator(ops.id).await.unwrap().unwrap().password_hash, "own");
+    assert!(store.load_session(&digest("cookie"), NOW).await.unwrap().is_none());
+    assert_eq!(store.list_events(None, None, 1).await.unwrap()[0].event.actor, "operator:ops@example.com");
+});
+
 on_both!(a_setup_link_makes_the_first_operator_and_no_other, async |on: On| {
     let shelf = Shelf::open(on).await;
     let store = &shelf.store;

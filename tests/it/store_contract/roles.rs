@@ -4,7 +4,7 @@ use super::{MOORING, NOW, Shelf};
 use crate::support::app::{On, on_both};
 use mooring::{
     domain::{EventKind, OperatorId, Role},
-    store::{Changed, EndSessions, Invitation, Operator},
+    store::{Changed, EndSessions, Invitation, Invited, Operator},
     vault::digest,
 };
 use std::sync::Arc;
@@ -150,9 +150,11 @@ on_both!(an_invitation_works_once_and_in_its_time, async |on: On| {
         store.invite(&digest(link), invitation, by, NOW, &MOORING).await.unwrap()
     };
     let bob = invitation("bob@example.com", Role::Viewer);
-    assert!(!invite("x", &bob, eve.id).await, "a viewer invites nobody");
-    assert!(!invite("x", &invitation("eve@example.com", Role::Viewer), ada.id).await, "she is here");
-    assert!(invite("old", &bob, ada.id).await && invite("new", &bob, ada.id).await);
+    assert_eq!(invite("x", &bob, eve.id).await, Invited::ByNoAdministrator);
+    assert_eq!(invite("x", &invitation("eve@example.com", Role::Viewer), ada.id).await, Invited::IsHere);
+    for link in ["old", "new"] {
+        assert_eq!(invite(link, &bob, ada.id).await, Invited::Yes);
+    }
     assert_eq!(last_kind(&shelf).await, EventKind::OperatorInvited);
     assert_eq!(store.invitation(&digest("old"), NOW).await.unwrap(), None, "the newer one stands for it");
     assert_eq!(store.invitation(&digest("new"), NOW).await.unwrap(), Some(bob.clone()));
@@ -170,11 +172,11 @@ on_both!(an_invitation_works_once_and_in_its_time, async |on: On| {
     assert!(store.list_invitations().await.unwrap().is_empty());
 
     let carol = invitation("carol@example.com", Role::Administrator);
-    assert!(invite("carol", &carol, ada.id).await);
+    assert_eq!(invite("carol", &carol, ada.id).await, Invited::Yes);
     assert!(store.withdraw_invitation("carol@example.com", NOW, &MOORING).await.unwrap());
     assert!(!store.withdraw_invitation("carol@example.com", NOW, &MOORING).await.unwrap());
     assert_eq!(last_kind(&shelf).await, EventKind::InvitationWithdrawn);
-    assert!(invite("carol", &carol, ada.id).await);
+    assert_eq!(invite("carol", &carol, ada.id).await, Invited::Yes);
     store.sweep(carol.expires_at + Duration::days(6)).await.unwrap();
     assert_eq!(store.list_invitations().await.unwrap().len(), 1);
     store.sweep(carol.expires_at + Duration::WEEK).await.unwrap();
@@ -188,7 +190,7 @@ on_both!(invitations_go_with_the_administrator_who_made_them, async |on: On| {
     for (email, removed) in [("bob@example.com", true), ("eve@example.com", false)] {
         let by = add(&shelf, email, Role::Administrator).await;
         let invited = invitation(&format!("of-{email}"), Role::Administrator);
-        assert!(store.invite(&digest(email), &invited, by.id, NOW, &MOORING).await.unwrap());
+        assert_eq!(store.invite(&digest(email), &invited, by.id, NOW, &MOORING).await.unwrap(), Invited::Yes);
         if removed {
             store.remove_operator(by.id, NOW, &MOORING).await.unwrap();
         } else {
@@ -196,4 +198,35 @@ on_both!(invitations_go_with_the_administrator_who_made_them, async |on: On| {
         }
         assert_eq!(store.invitation(&digest(email), NOW).await.unwrap(), None, "{email}");
     }
+});
+
+on_both!(an_invitation_that_was_made_during_a_demotion_is_worth_nothing, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let by = add(&shelf, "ada@example.com", Role::Administrator).await;
+    let bob = invitation("bob@example.com", Role::Administrator);
+    store.invite(&digest("link"), &bob, by.id, NOW, &MOORING).await.unwrap();
+    // As if it was committed right after the demotion looked for invitations.
+    assert_eq!(shelf.run("update operators set role = 'viewer'").await, 1);
+    assert_eq!(store.invitation(&digest("link"), NOW).await.unwrap(), None);
+    let he = person("bob@example.com", Role::Administrator);
+    assert!(!store.accept_invitation(&digest("link"), &he, NOW).await.unwrap());
+});
+
+on_both!(who_is_removed_has_no_older_invitation_to_come_back_by, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let ada = add(&shelf, "ada@example.com", Role::Administrator).await;
+    let bob = invitation("bob@example.com", Role::Administrator);
+    let invite = async || store.invite(&digest("link"), &bob, ada.id, NOW, &MOORING).await.unwrap();
+    assert_eq!(invite().await, Invited::Yes);
+    let he = add(&shelf, "bob@example.com", Role::Viewer).await;
+    assert_eq!(store.invitation(&digest("link"), NOW).await.unwrap(), None, "he came in another way");
+
+    // As if it was made while he came in.
+    shelf.run("update operators set email = 'other@example.com' where email = 'bob@example.com'").await;
+    assert_eq!(invite().await, Invited::Yes);
+    shelf.run("update operators set email = 'bob@example.com' where email = 'other@example.com'").await;
+    store.remove_operator(he.id, NOW, &MOORING).await.unwrap();
+    assert_eq!(store.invitation(&digest("link"), NOW).await.unwrap(), None);
 });

@@ -2,11 +2,20 @@
 
 use super::frame;
 use crate::{
-    operator::{LONGEST_PASSWORD, bad_password},
-    store::EndSessions,
-    vault::{hash_password, verify_password},
+    domain::EventKind,
+    operator::bad_password,
+    store::{EndSessions, Operator},
+    vault::hash_password,
     web::{
-        pages::{Frame, Page, agent, form::Form, hex, moment::Moment, ok, problem::Failure},
+        pages::{
+            Frame, Page, agent,
+            form::Form,
+            guesses::{Guesses, slow_down},
+            hex, login,
+            moment::Moment,
+            ok,
+            problem::Failure,
+        },
         session::{self, OwnSession, SignedIn},
         state::AppState,
         visitor::Visitor,
@@ -14,6 +23,7 @@ use crate::{
 };
 use askama::Template;
 use axum::{
+    Extension,
     extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
@@ -83,27 +93,54 @@ impl SessionView {
 /// Every session ends but this one, which gets a new id.
 pub(super) async fn change_password(
     State(state): State<AppState>,
+    Extension(guesses): Extension<Guesses>,
     who: SignedIn,
-    session: Session,
-    visitor: Visitor,
+    (session, visitor): (Session, Visitor),
     form: Form,
 ) -> Result<Response, Failure> {
     let (current, new) = (form.password("current_password"), form.password("new_password"));
-    let known = current.len() <= LONGEST_PASSWORD * 4
-        && verify_password(current.to_owned(), Some(who.operator.password_hash.clone())).await;
-    let current_error = (!known).then_some("This is not your current password.");
+    let current_error = wrong_password(&state, &guesses, &who, &visitor, current).await?;
     let password_error = bad_password(new);
     if current_error.is_some() || password_error.is_some() {
         let page = AccountPage { current_error, password_error, ..page(&state, &who, None).await? };
         return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
-    let hash = hash_password(new.to_owned()).await;
+    let password_hash = hash_password(new.to_owned()).await;
     let now = state.clock.now();
-    state.store.reset_password(&who.operator.email, &hash, now, &who.actor()).await?;
-    session::begin(&session, &who.operator, &visitor, now).await?;
+    if !state.store.change_password(&who.operator, &password_hash, now).await? {
+        return Err(changed_meanwhile());
+    }
+    session::begin(&session, &Operator { password_hash, ..who.operator }, &visitor, now).await?;
     let notice = "Your password is changed. Everywhere else you have to sign in again.";
     session::give_notice(&session, notice).await?;
     Ok(Redirect::to(HERE).into_response())
+}
+
+/// Whoever finds a browser that is signed in may not guess the password there either.
+async fn wrong_password(
+    state: &AppState,
+    guesses: &Guesses,
+    who: &SignedIn,
+    visitor: &Visitor,
+    current: &str,
+) -> Result<Option<&'static str>, Failure> {
+    let (operator, from) = (&who.operator, visitor.from);
+    let attempt = guesses.attempt(&operator.email, from, state.clock.now());
+    attempt.map_err(|wait| slow_down(wait, (HERE, "Back to your account")))?;
+    if login::is_password_of(Some(operator), current).await? {
+        guesses.succeeded(&operator.email, from);
+        return Ok(None);
+    }
+    login::note(state, EventKind::SignInFailed, Some(operator), from).await?;
+    Ok(Some("This is not your current password."))
+}
+
+fn changed_meanwhile() -> Failure {
+    Failure::new(StatusCode::CONFLICT, "Your password was changed meanwhile")
+        .text(
+            "Somebody else changed it while yours was looked at, so yours was not. Sign in with the new one.",
+        )
+        .link("/login", "Go to sign-in")
 }
 
 /// Ends one of the own sessions; this one too, which is signing out.

@@ -46,6 +46,7 @@ struct KeysPage {
     shows_ended: bool,
     q: String,
     is_first: bool,
+    newest: String,
     older: Option<String>,
     permissions: Vec<PermissionView>,
     made: Option<Made>,
@@ -54,11 +55,20 @@ struct KeysPage {
 }
 
 /// What was filled in.
-#[derive(Default)]
 struct Typed {
     name: String,
     tenant: String,
+    scopes: Vec<String>,
+    expires_in: String,
     ends_on: String,
+}
+
+impl Default for Typed {
+    fn default() -> Self {
+        let scopes = vec![Permission::TokensRead.as_str().to_owned()];
+        let (name, tenant, ends_on) = (String::new(), String::new(), String::new());
+        Self { name, tenant, scopes, expires_in: "90".to_owned(), ends_on }
+    }
 }
 
 /// A key that was just made: the one time that it is shown.
@@ -104,7 +114,7 @@ async fn page(state: &AppState, who: &SignedIn, asked: Asked) -> Result<KeysPage
     let mut found = state.store.find_api_keys(&filter, &asked.after, now, limit).await?;
     let has_more = found.len() > PER_PAGE;
     found.truncate(PER_PAGE);
-    let older = found.last().filter(|_| has_more).map(|last| address(&filter, &last.id));
+    let older = found.last().filter(|_| has_more).map(|last| address(&filter, Some(&last.id)));
     let (valid, ended) = state.store.count_api_keys(now).await?;
     Ok(KeysPage {
         frame: frame(who, "api-keys"),
@@ -113,19 +123,20 @@ async fn page(state: &AppState, who: &SignedIn, asked: Asked) -> Result<KeysPage
         valid,
         ended,
         shows_ended,
+        newest: address(&filter, None),
         q: filter.q,
         is_first: asked.after.is_empty(),
         older,
-        permissions: Permission::ALL.iter().map(|p| permission(*p)).collect(),
+        permissions: permissions(&Typed::default()),
         made: None,
         typed: Typed::default(),
         error: None,
     })
 }
 
-fn address(filter: &ApiKeyFilter, after: &str) -> String {
+fn address(filter: &ApiKeyFilter, after: Option<&str>) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("after", after);
+    query.extend_pairs(after.map(|after| ("after", after)));
     if filter.ended {
         query.append_pair("state", "ended");
     }
@@ -182,8 +193,15 @@ fn until(day: &str, now: OffsetDateTime) -> Result<i64, &'static str> {
 
 async fn refuse(state: &AppState, who: &SignedIn, form: &Form, message: String) -> Result<Response, Failure> {
     let text = |name| form.text(name).to_owned();
-    let typed = Typed { name: text("name"), tenant: text("tenant"), ends_on: text("ends_on") };
-    let page = KeysPage { typed, error: Some(message), ..page(state, who, Asked::default()).await? };
+    let typed = Typed {
+        name: text("name"),
+        tenant: text("tenant"),
+        scopes: form.all("scopes"),
+        expires_in: text("expires_in"),
+        ends_on: text("ends_on"),
+    };
+    let (permissions, page) = (permissions(&typed), page(state, who, Asked::default()).await?);
+    let page = KeysPage { typed, permissions, error: Some(message), ..page };
     Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
 
@@ -204,7 +222,11 @@ impl KeyView {
     }
 }
 
-fn permission(permission: Permission) -> PermissionView {
+fn permissions(typed: &Typed) -> Vec<PermissionView> {
+    Permission::ALL.iter().map(|p| permission(*p, typed)).collect()
+}
+
+fn permission(permission: Permission, typed: &Typed) -> PermissionView {
     let meaning = match permission {
         Permission::ConnectionsRead => "See connections and check them",
         Permission::ConnectionsWrite => "Make, change and disconnect them",
@@ -212,7 +234,8 @@ fn permission(permission: Permission) -> PermissionView {
         Permission::Proxy => "Send requests to GitLab through Mooring",
         Permission::Admin => "Everything, also API keys and the audit log",
     };
-    PermissionView { value: permission.as_str(), meaning, chosen: permission == Permission::TokensRead }
+    let value = permission.as_str();
+    PermissionView { value, meaning, chosen: typed.scopes.iter().any(|scope| scope == value) }
 }
 
 #[cfg(test)]
@@ -231,6 +254,8 @@ mod tests {
 
     #[test]
     fn a_new_key_is_shown_once_and_the_form_keeps_what_was_typed() {
+        let scopes = vec!["proxy".into()];
+        let typed = Typed { name: "ci <1>".into(), expires_in: "30".into(), scopes, ..Typed::default() };
         let page = KeysPage {
             frame: Frame::sample(),
             notice: None,
@@ -240,15 +265,18 @@ mod tests {
             shows_ended: false,
             q: String::new(),
             is_first: true,
+            newest: String::new(),
             older: None,
-            permissions: Permission::ALL.iter().map(|p| permission(*p)).collect(),
+            permissions: permissions(&typed),
             made: Some(Made { name: "ci".into(), key: "moor_once".into() }),
-            typed: Typed { name: "ci <1>".into(), ..Typed::default() },
+            typed,
             error: Some("Give the key a name.".into()),
         };
         let html = page.render().unwrap();
         assert_eq!(html.matches("moor_once").count(), 1);
         assert_eq!(html.matches(">Name</label>").count(), 1);
         assert!(html.contains("ci &#60;1&#62;") && html.contains("?state=ended"));
+        assert_eq!(html.matches(" checked").count(), 1);
+        assert!(html.contains("value=\"proxy\" checked") && html.contains("value=\"30\" selected"));
     }
 }

@@ -4,10 +4,10 @@ use super::frame;
 use crate::{
     domain::{OperatorId, Role},
     operator::bad_email,
-    store::{Changed, Invitation, Person},
+    store::{Changed, Invitation, Invited, Person},
     vault::Ticket,
     web::{
-        pages::{Frame, Page, form::Form, moment::Moment, ok, problem::Failure},
+        pages::{Frame, Page, form::Form, gate, moment::Moment, ok, problem::Failure},
         session::{self, SignedIn},
         state::AppState,
     },
@@ -123,9 +123,13 @@ pub(super) async fn invite(
     }
     let (ticket, now) = (Ticket::fresh(), state.clock.now());
     let invitation = Invitation { email, role, expires_at: now + GOOD_FOR };
-    let kept = state.store.invite(&ticket.digest, &invitation, who.operator.id, now, &who.actor()).await?;
-    if !kept {
-        return refuse(&state, &who, invitation.email, "Somebody with this address is here already.").await;
+    match state.store.invite(&ticket.digest, &invitation, who.operator.id, now, &who.actor()).await? {
+        Invited::Yes => {}
+        Invited::IsHere => {
+            return refuse(&state, &who, invitation.email, "Somebody with this address is here already.")
+                .await;
+        }
+        Invited::ByNoAdministrator => return Err(gate::viewers_change_nothing()),
     }
     let link = format!("{}/invite?token={}", state.site_url, ticket.secret.expose());
     let made = Some(Made { email: invitation.email, link });

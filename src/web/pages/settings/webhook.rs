@@ -1,6 +1,9 @@
 //! One webhook endpoint: how its deliveries stand, and what an administrator does with it.
 
-use super::{frame, webhooks::EndpointView};
+use super::{
+    frame,
+    webhooks::{EndpointView, HERE as LIST},
+};
 use crate::{
     domain::{DeliveryId, Secret, WebhookEndpointId},
     notify::{LONGEST_OVERLAP, Tested},
@@ -21,7 +24,6 @@ use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 use tower_sessions::Session;
 
-const LIST: &str = "/settings/webhooks";
 const PER_PAGE: usize = 50;
 
 /// Which deliveries.
@@ -45,6 +47,7 @@ struct WebhookPage {
     state: Option<DeliveryState>,
     deliveries: Vec<DeliveryView>,
     is_first: bool,
+    newest: String,
     older: Option<String>,
 }
 
@@ -83,9 +86,8 @@ async fn page(
     let mut found = state.store.list_deliveries(id, wanted, asked.before.parse().ok(), limit).await?;
     let has_more = found.len() > PER_PAGE;
     found.truncate(PER_PAGE);
-    let older = |last: &DeliveryRecord| {
-        format!("{LIST}/{id}?state={}&before={}", wanted.map_or("", DeliveryState::as_str), last.id)
-    };
+    let newest = format!("{LIST}/{id}?state={}", wanted.map_or("", DeliveryState::as_str));
+    let older = |last: &DeliveryRecord| format!("{newest}&before={}#deliveries", last.id);
     Ok(WebhookPage {
         frame: frame(who, "webhooks"),
         notice: None,
@@ -96,6 +98,7 @@ async fn page(
         state: wanted,
         is_first: asked.before.is_empty(),
         older: found.last().filter(|_| has_more).map(older),
+        newest: newest.clone() + "#deliveries",
         deliveries: found.into_iter().map(|delivery| DeliveryView::of(delivery, now)).collect(),
     })
 }
@@ -150,12 +153,13 @@ pub(super) async fn rotate_secret(
     form: Form,
 ) -> Result<Response, Failure> {
     let endpoint = find(&state, &id).await?;
-    let overlap = form.text("overlap_hours").parse().ok().map(Duration::hours);
-    let Some(overlap) = overlap.filter(|time| !time.is_negative() && *time <= LONGEST_OVERLAP) else {
+    let hours = form.text("overlap_hours").parse().ok();
+    let Some(hours) = hours.filter(|hours| (0..=LONGEST_OVERLAP.whole_hours()).contains(hours)) else {
         let error = Some("Choose from the list how long both secrets sign.");
         let page = WebhookPage { error, ..page(&state, &who, endpoint, &Asked::default()).await? };
         return Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     };
+    let overlap = Duration::hours(hours);
     let secret = state.webhook_endpoints.rotate_secret(endpoint.id, overlap, &who.actor()).await?;
     let secret = secret.ok_or_else(Failure::not_found)?;
     made(&state, &who, endpoint.id, &secret, "The new secret").await
@@ -167,8 +171,7 @@ pub(super) async fn pause(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    let notice = "Paused. What happens waits here for three days, and is sent when you resume.";
-    set_paused(&state, &who, &session, &id, (true, notice)).await
+    set_paused(&state, &who, &session, &id, true).await
 }
 
 pub(super) async fn resume(
@@ -177,7 +180,7 @@ pub(super) async fn resume(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    set_paused(&state, &who, &session, &id, (false, "Resumed. What waited is sent now.")).await
+    set_paused(&state, &who, &session, &id, false).await
 }
 
 async fn set_paused(
@@ -185,10 +188,15 @@ async fn set_paused(
     who: &SignedIn,
     session: &Session,
     id: &str,
-    (paused, notice): (bool, &str),
+    paused: bool,
 ) -> Result<Response, Failure> {
     let id = find(state, id).await?.id;
     if state.store.pause_webhook_endpoint(id, paused, state.clock.now(), &who.actor()).await? {
+        let notice = if paused {
+            "Paused. What happens waits here for three days, and is sent when you resume."
+        } else {
+            "Resumed. What waited is sent now."
+        };
         session::give_notice(session, notice).await?;
     }
     Ok(Redirect::to(&format!("{LIST}/{id}")).into_response())
@@ -210,17 +218,21 @@ pub(super) async fn remove(
 
 pub(super) async fn redeliver(
     State(state): State<AppState>,
-    _who: SignedIn,
+    who: SignedIn,
     session: Session,
     Path((id, delivery)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
-    let id = find(&state, &id).await?.id;
+    let endpoint = find(&state, &id).await?;
     let delivery: DeliveryId = delivery.parse().map_err(|_| Failure::not_found())?;
-    if !state.webhook_endpoints.redeliver(id, delivery).await? {
+    if !state.webhook_endpoints.redeliver(endpoint.id, delivery, &who.actor()).await? {
         return Err(Failure::not_found());
     }
-    session::give_notice(&session, "It is sent again in a moment.").await?;
-    Ok(Redirect::to(&format!("{LIST}/{id}")).into_response())
+    let notice = match endpoint.status() {
+        EndpointStatus::Paused => "This endpoint is paused: it is sent again when you resume.",
+        _ => "It is sent again in a moment.",
+    };
+    session::give_notice(&session, notice).await?;
+    Ok(Redirect::to(&format!("{LIST}/{}", endpoint.id)).into_response())
 }
 
 async fn find(state: &AppState, id: &str) -> Result<WebhookEndpoint, Failure> {
@@ -270,6 +282,7 @@ mod tests {
                 made: Moment::new(now, now),
             }],
             is_first: true,
+            newest: String::new(),
             older: None,
         }
     }

@@ -13,12 +13,16 @@ use crate::{
 };
 use askama::Template;
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use time::OffsetDateTime;
 use tower_sessions::Session;
+
+pub(super) const HERE: &str = "/settings/webhooks";
+const PER_PAGE: usize = 50;
 
 #[derive(Template)]
 #[template(path = "settings/webhooks.html")]
@@ -31,6 +35,16 @@ struct WebhooksPage {
     description: String,
     tenant: String,
     error: Option<String>,
+    is_first: bool,
+    next: Option<String>,
+}
+
+/// Which endpoints.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// The id of the last endpoint of the page before.
+    after: String,
 }
 
 /// An endpoint in a list.
@@ -74,17 +88,30 @@ pub(super) async fn show(
     State(state): State<AppState>,
     who: SignedIn,
     session: Session,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let notice = session::take_notice(&session).await?;
-    Ok(ok(WebhooksPage { notice, ..page(&state, &who, Kinds::default().words()).await? }))
+    Ok(ok(WebhooksPage { notice, ..page(&state, &who, Kinds::default().words(), &asked).await? }))
 }
 
-async fn page(state: &AppState, who: &SignedIn, chosen: &[String]) -> Result<WebhooksPage, Failure> {
+async fn page(
+    state: &AppState,
+    who: &SignedIn,
+    chosen: &[String],
+    asked: &Asked,
+) -> Result<WebhooksPage, Failure> {
     let now = state.clock.now();
-    let endpoints = state.store.list_webhook_endpoints(None, None, super::MOST).await?;
+    let after = asked.after.parse().ok();
+    let limit = i64::try_from(PER_PAGE + 1).expect("small");
+    let mut endpoints = state.store.list_webhook_endpoints(None, after, limit).await?;
+    let has_more = endpoints.len() > PER_PAGE;
+    endpoints.truncate(PER_PAGE);
+    let next = endpoints.last().filter(|_| has_more);
     Ok(WebhooksPage {
         frame: frame(who, "webhooks"),
         notice: None,
+        is_first: after.is_none(),
+        next: next.map(|last| format!("{HERE}?after={}", last.id)),
         endpoints: endpoints.into_iter().map(|endpoint| EndpointView::of(endpoint, now)).collect(),
         families: families(chosen),
         url: String::new(),
@@ -151,7 +178,7 @@ pub(super) async fn add(
                 description: text("description"),
                 tenant: text("tenant"),
                 error: Some(refused.to_string()),
-                ..page(&state, &who, &form.all("events")).await?
+                ..page(&state, &who, &form.all("events"), &Asked::default()).await?
             };
             Ok(Page(StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
