@@ -7,6 +7,7 @@ use super::{
     Store, StoreError,
     db::{in_transaction, on},
     events::{append_event, event},
+    identities::keep_out,
     rows::{Reader, micros},
 };
 use crate::domain::{Actor, EventKind, OperatorId, Role};
@@ -20,6 +21,9 @@ pub struct Person {
     pub role: Role,
     pub created_at: OffsetDateTime,
     pub last_signed_in_at: Option<OffsetDateTime>,
+    /// Whether they may sign in with a password, and with whom by single sign-on.
+    pub has_password: bool,
+    pub issuer: Option<String>,
 }
 
 /// What became of a change of somebody's role, or of their removal.
@@ -39,6 +43,8 @@ struct PersonRow {
     role: String,
     created_at: i64,
     last_signed_in_at: Option<i64>,
+    password_hash: String,
+    issuer: Option<String>,
 }
 
 impl TryFrom<PersonRow> for Person {
@@ -51,6 +57,8 @@ impl TryFrom<PersonRow> for Person {
             role: read.word(&row.role)?,
             created_at: read.instant(row.created_at)?,
             last_signed_in_at: read.instant_if_any(row.last_signed_in_at)?,
+            has_password: !row.password_hash.is_empty(),
+            issuer: row.issuer,
             email: row.email,
         })
     }
@@ -85,7 +93,9 @@ impl Store {
     /// All operators, by their addresses.
     pub async fn list_operators(&self) -> Result<Vec<Person>, StoreError> {
         let rows: Vec<PersonRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select operator_id, email, role, created_at, last_signed_in_at from operators order by email"
+            "select operator_id, email, role, created_at, last_signed_in_at, password_hash, issuer
+               from operators
+              order by email"
         )
         .fetch_all(pool)
         .await?);
@@ -144,7 +154,7 @@ impl Store {
         }))
     }
 
-    /// Removes somebody, with their sessions and open invitations.
+    /// Removes somebody, with their sessions and open invitations. Single sign-on does not let them in anew.
     pub async fn remove_operator(
         &self,
         id: OperatorId,
@@ -157,6 +167,7 @@ impl Store {
                 None => Changed::Nothing,
                 Some((_, was)) if was == "administrator" && administrators < 2 => Changed::LastAdministrator,
                 Some((email, _)) => {
+                    keep_out!(tx, id, at);
                     sqlx::query("delete from operators where operator_id = $1")
                         .bind(id.to_string())
                         .execute(&mut *tx)

@@ -3,6 +3,7 @@
 use super::frame;
 use crate::{
     operator::{LONGEST_PASSWORD, bad_password},
+    sso::Refusal,
     store::EndSessions,
     vault::{hash_password, verify_password},
     web::{
@@ -14,10 +15,11 @@ use crate::{
 };
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
+use serde::Deserialize;
 use time::OffsetDateTime;
 use tower_sessions::Session;
 
@@ -31,6 +33,13 @@ struct AccountPage {
     email: String,
     role: &'static str,
     sessions: Vec<SessionView>,
+    has_password: bool,
+    /// Where people sign in as well, if single sign-on is set up.
+    sso: Option<String>,
+    /// With which issuer this person signs in.
+    issuer: Option<String>,
+    /// Why joining the two came to nothing.
+    refusal: Option<Refusal>,
     current_error: Option<&'static str>,
     password_error: Option<&'static str>,
 }
@@ -44,13 +53,20 @@ struct SessionView {
     seen: Moment,
 }
 
+#[derive(Deserialize)]
+pub(super) struct Ended {
+    refused: Option<String>,
+}
+
 pub(super) async fn show(
     State(state): State<AppState>,
     who: SignedIn,
     session: Session,
+    Query(ended): Query<Ended>,
 ) -> Result<Response, Failure> {
     let notice = session::take_notice(&session).await?;
-    Ok(ok(page(&state, &who, notice).await?))
+    let refusal = ended.refused.and_then(|code| code.parse().ok());
+    Ok(ok(AccountPage { refusal, ..page(&state, &who, notice).await? }))
 }
 
 async fn page(state: &AppState, who: &SignedIn, notice: Option<String>) -> Result<AccountPage, Failure> {
@@ -61,6 +77,10 @@ async fn page(state: &AppState, who: &SignedIn, notice: Option<String>) -> Resul
         notice,
         email: who.operator.email.clone(),
         role: who.operator.role.as_str(),
+        has_password: who.operator.password_hash.is_some(),
+        sso: state.sso.as_ref().map(|sso| sso.issuer.host().to_owned()),
+        issuer: state.store.issuer_of(who.operator.id).await?,
+        refusal: None,
         sessions: sessions.into_iter().map(|session| SessionView::of(session, now)).collect(),
         current_error: None,
         password_error: None,
@@ -90,7 +110,7 @@ pub(super) async fn change_password(
 ) -> Result<Response, Failure> {
     let (current, new) = (form.password("current_password"), form.password("new_password"));
     let known = current.len() <= LONGEST_PASSWORD * 4
-        && verify_password(current.to_owned(), Some(who.operator.password_hash.clone())).await;
+        && verify_password(current.to_owned(), who.operator.password_hash.clone()).await;
     let current_error = (!known).then_some("This is not your current password.");
     let password_error = bad_password(new);
     if current_error.is_some() || password_error.is_some() {
@@ -162,6 +182,10 @@ mod tests {
             email: "ada@example.com".into(),
             role: "viewer",
             sessions: vec![view(1, true), view(2, false)],
+            has_password: true,
+            sso: None,
+            issuer: None,
+            refusal: None,
             current_error: None,
             password_error: None,
         };
