@@ -18,6 +18,7 @@
 //! | [`proxy`] | sends a caller's request on, with the credential attached |
 //! | [`notify`] | tells people what happened and what will end |
 //! | [`api_key`], [`operator`] | make programs' keys, and people |
+//! | [`sso`] | lets people in whom an OpenID provider vouches for |
 //! | [`web`] | the API and the pages |
 //! | [`app`], [`cli`] | wire it all together; the commands |
 //!
@@ -52,6 +53,7 @@ pub mod providers;
 pub mod proxy;
 pub mod reach;
 pub mod renewal;
+pub mod sso;
 pub mod store;
 pub mod telemetry;
 pub mod vault;

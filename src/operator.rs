@@ -14,7 +14,8 @@ pub const LONGEST_PASSWORD: usize = 1_000;
 
 /// An operator with a fresh id. Judge the address and the password before.
 pub async fn new_operator(email: String, password: String, role: Role) -> Operator {
-    Operator { id: OperatorId::fresh(), email, password_hash: hash_password(password).await, role }
+    let password_hash = Some(hash_password(password).await);
+    Operator { id: OperatorId::fresh(), email, password_hash, role }
 }
 
 /// What is wrong with an address, which is in lower case and trimmed.

@@ -46,10 +46,8 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// --- Forms: ask first, never send twice, and a choice in a filter acts at once.
+// --- Forms: never send twice, and a choice in a filter acts at once.
 document.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.confirm;
-  if (question && !confirm(question)) return event.preventDefault();
   if (event.target.method !== "post") return;
   if (event.target.dataset.sent) return event.preventDefault();
   event.target.dataset.sent = "yes";

@@ -25,6 +25,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("handout", &["domain", "store", "renewal"]),
     ("proxy", &["domain", "outbound", "providers", "handout"]),
     ("notify", &["domain", "store", "outbound"]),
+    ("sso", &["domain", "outbound", "vault", "store", "operator"]),
     (
         "web",
         &[
@@ -43,6 +44,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "handout",
             "proxy",
             "notify",
+            "sso",
         ],
     ),
     (
@@ -65,6 +67,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "handout",
             "proxy",
             "notify",
+            "sso",
             "web",
         ],
     ),
@@ -193,10 +196,14 @@ const EXPOSING: &[&str] = &[
     "providers/gitlab/inspect.rs",
     "providers/gitlab/proxied.rs",
     "providers/oauth.rs",
+    "sso.rs",
+    "sso/exchange.rs",
+    "sso/issuer.rs",
     "store/authorizations.rs",
     "store/connect_sessions.rs",
     "store/credentials.rs",
     "store/revocations.rs",
+    "store/single_sign_ons.rs",
     "store/webhook_endpoints.rs",
     "vault/api_key.rs",
     "vault/ticket.rs",

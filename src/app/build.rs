@@ -17,6 +17,7 @@ use crate::{
     proxy::Proxy,
     reach::Reach,
     renewal::{Renewals, Spool},
+    sso::{Allowed, Client, Issuer, Sso},
     store::{Location, Schema, Store},
     vault::Keyring,
     web::{AppState, Followers, KeySource, Parts, Trust},
@@ -25,10 +26,13 @@ use anyhow::Context;
 use std::{fs, path::Path, sync::Arc};
 use time::Duration;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
 use zeroize::Zeroizing;
 
 /// How long one call of a webhook endpoint may take.
 const WEBHOOK_LIMIT: std::time::Duration = std::time::Duration::from_secs(15);
+/// How long one call of the issuer may take. A person is waiting, for three of them at most.
+const ISSUER_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Opens the database that the configuration names, with its keys.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
@@ -126,6 +130,7 @@ pub(super) async fn state(
             http: webhooks_out(config)?,
             clock: clock.clone(),
         },
+        sso: sso(config, &store, &clock)?,
         followers: Followers::default(),
         mailer: mailer(config, clock.clone())?,
         key_source: key_source(config),
@@ -170,6 +175,36 @@ fn webhooks_out(config: &Config) -> anyhow::Result<Outbound> {
     let policy = Policy { http: true, loopback: config.site_url.is_loopback(), ..named };
     let options = Options { total: WEBHOOK_LIMIT, ..Options::default() };
     Ok(Outbound::guarded_with(policy, &common, options)?)
+}
+
+/// Single sign-on. The issuer is asked when somebody comes, and never waited for at the start.
+fn sso(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<Option<Sso>> {
+    let (Some(oidc), Some(issuer)) = (&config.oidc, issuer(config, clock)?) else { return Ok(None) };
+    if !oidc.issuer.starts_with("https") {
+        tracing::warn!("MOORING_OIDC_ISSUER is http: for a try on this machine alone");
+    }
+    let client = Client {
+        id: oidc.client_id.clone(),
+        secret: Secret::new(oidc.client_secret.expose()),
+        redirect_uri: format!("{}/login/sso/callback", config.site_url.as_str()),
+    };
+    Ok(Some(Sso {
+        issuer: Arc::new(issuer),
+        client: Arc::new(client),
+        allowed: Arc::new(Allowed::new(oidc.allowed.clone())),
+        store: store.clone(),
+        clock: clock.clone(),
+    }))
+}
+
+/// The issuer of single sign-on, if one is configured.
+pub fn issuer(config: &Config, clock: &Clock) -> anyhow::Result<Option<Issuer>> {
+    let Some(oidc) = &config.oidc else { return Ok(None) };
+    let origin = Url::parse(&oidc.issuer).context("MOORING_OIDC_ISSUER")?;
+    let common = ca_bundle(config.ca_file.as_deref(), "MOORING_CA_FILE")?;
+    let options = Options { total: ISSUER_LIMIT, ..Options::default() };
+    let http = Outbound::trusted_with(&common, options)?;
+    Ok(Some(Issuer::new(oidc.issuer.clone(), origin, http, clock.clone())))
 }
 
 /// The integrations with their own trust, and the way to instances that users type, if that is allowed.

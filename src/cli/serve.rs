@@ -19,7 +19,6 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     if let Some(link) = &app.setup_link {
         say(&format!("Open this link once to make the first administrator: {link}"));
     }
-    unless_complete(config);
     if matches!(stop.asked().await, Asked::ByTheSystem) {
         tracing::info!("not ready any more; requests are served a moment longer");
         app.drain(stop.interrupted()).await;
@@ -27,13 +26,6 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     tracing::info!("stopping: no new work is taken, what is under way is finished");
     app.stop().await;
     Ok(())
-}
-
-/// Settings that are read and do nothing yet are said, not passed over.
-fn unless_complete(config: &Config) {
-    if config.oidc.is_some() {
-        tracing::warn!("MOORING_OIDC_ISSUER is set, but single sign-on is not part of this version");
-    }
 }
 
 /// Who asked for a stop. A person at the terminal does not wait for a balancer.

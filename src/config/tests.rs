@@ -19,6 +19,16 @@ fn problems(pairs: Pairs<'_>) -> Vec<String> {
     problems.iter().map(Problem::to_string).collect()
 }
 
+/// Single sign-on, whole.
+const fn sso<'a>(issuer: &'a str, allowed: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("MOORING_OIDC_ISSUER", issuer),
+        ("MOORING_OIDC_CLIENT_ID", "mooring"),
+        ("MOORING_OIDC_CLIENT_SECRET", "s"),
+        ("MOORING_OIDC_ALLOWED", allowed),
+    ]
+}
+
 #[test]
 fn nothing_at_all_is_a_configuration_for_this_machine() {
     let config = config(&[]);
@@ -104,6 +114,14 @@ fn settings_that_depend_on_each_other_are_checked_together() {
             &[("MOORING_OIDC_ISSUER", "https://id.example")],
             &["MOORING_OIDC_CLIENT_ID: ", "MOORING_OIDC_CLIENT_SECRET: ", "MOORING_OIDC_ALLOWED: "],
         ),
+        (&sso("id.example", "a@b.c"), &["MOORING_OIDC_ISSUER: wants the issuer's URL"]),
+        (&sso("ftp://id.example", "a@b.c"), &["MOORING_OIDC_ISSUER: wants the issuer's URL"]),
+        (&sso("http://id.example", "a@b.c"), &["MOORING_OIDC_ISSUER: wants https"]),
+        (&sso("https://u:p@id.example", "a@b.c"), &["MOORING_OIDC_ISSUER: wants no user"]),
+        (&sso("https://id.example?x=1", "a@b.c"), &["MOORING_OIDC_ISSUER: wants no ?"]),
+        (&sso("https://id.example/#x", "a@b.c"), &["MOORING_OIDC_ISSUER: wants no ?"]),
+        (&sso("https://id.example", "not an address"), &["MOORING_OIDC_ALLOWED: "]),
+        (&sso("https://id.example", ","), &["MOORING_OIDC_ALLOWED: "]),
         (
             &[("MOORING_ENCRYPTION_KEY", KEY), ("MOORING_ENCRYPTION_KEYS_RETIRED", KEY)],
             &["MOORING_ENCRYPTION_KEYS_RETIRED: key 1 is the active key"],

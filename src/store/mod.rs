@@ -1,7 +1,7 @@
 //! Everything that is kept: one concrete `Store` on SQLite and PostgreSQL, one SQL text for both.
 //!
 //! Plaintext of a credential leaves it only as a `Secret`, through `credentials.rs`, `authorizations.rs`,
-//! `connect_sessions.rs` and `revocations.rs`; a signing secret through `endpoint_health.rs`. No transaction is open across a call
+//! `connect_sessions.rs`, `single_sign_ons.rs` and `revocations.rs`; a signing secret through `endpoint_health.rs`. No transaction is open across a call
 //! to a provider. Every change of a connection or an API key writes its event in the same transaction: the
 //! log is the change feed.
 
@@ -22,6 +22,7 @@ mod endpoint_health;
 mod events;
 mod expiry;
 mod figures;
+mod identities;
 mod invitations;
 mod leases;
 mod look;
@@ -37,6 +38,7 @@ mod revocations;
 mod rows;
 mod sealed;
 mod sessions;
+mod single_sign_ons;
 mod standings;
 mod usage;
 mod usage_days;
@@ -57,6 +59,7 @@ pub use endpoint_health::WebhookTarget;
 pub use events::{EventFilter, EventPage, LoggedEvent, Watcher};
 pub use expiry::{Enders, Ending};
 pub use figures::{ConnectionFigures, EXPIRING_WITHIN_DAYS, Figures, NoticeFigures, RenewalFigures};
+pub use identities::{Admitted, Identity, KeptOut};
 pub use invitations::{Invitation, Invited};
 pub use look::Schema;
 pub use operators::Operator;
@@ -68,6 +71,7 @@ pub use renewals::{RenewalCause, RenewalOutcome, UnfinishedRenewal};
 pub use revocations::{GivenUp, OwedRevocation, TokenHint};
 pub use sealed::{Resealed, SealedColumn, SealedCounts};
 pub use sessions::{EndSessions, StoredSession};
+pub use single_sign_ons::{NewSingleSignOn, SingleSignOn};
 pub use standings::AsOf;
 pub use usage::{KeyUsage, KeyUse, UsageCount};
 pub use usage_days::UsageDay;

@@ -18,7 +18,8 @@ use time::OffsetDateTime;
 pub struct Operator {
     pub id: OperatorId,
     pub email: String,
-    pub password_hash: String,
+    /// `None`: they sign in by single sign-on alone.
+    pub password_hash: Option<String>,
     pub role: Role,
 }
 
@@ -32,7 +33,7 @@ impl fmt::Debug for Operator {
 }
 
 #[derive(sqlx::FromRow)]
-struct OperatorRow {
+pub(super) struct OperatorRow {
     operator_id: String,
     email: String,
     password_hash: String,
@@ -45,7 +46,9 @@ impl TryFrom<OperatorRow> for Operator {
     fn try_from(row: OperatorRow) -> Result<Self, StoreError> {
         let read = Reader { table: "operators", row: &row.operator_id };
         let (id, role) = (read.word(&row.operator_id)?, read.word(&row.role)?);
-        Ok(Self { id, email: row.email, password_hash: row.password_hash, role })
+        // The column takes no null, and older versions read it: an empty hash is the password of nobody.
+        let password_hash = Some(row.password_hash).filter(|hash| !hash.is_empty());
+        Ok(Self { id, email: row.email, password_hash, role })
     }
 }
 
@@ -59,7 +62,7 @@ macro_rules! insert_operator {
         )
         .bind($operator.id.to_string())
         .bind(&$operator.email)
-        .bind(&$operator.password_hash)
+        .bind($operator.password_hash.as_deref().unwrap_or_default())
         .bind($operator.role.as_str())
         .bind($crate::store::rows::micros($at))
         .execute(&mut *$tx)
@@ -120,8 +123,9 @@ impl Store {
         password_hash: &str,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        let Some(old) = &owner.password_hash else { return Ok(false) };
         let actor = Actor::Operator(owner.email.clone());
-        self.replace_password((&owner.email, &owner.password_hash), password_hash, at, &actor).await
+        self.replace_password((&owner.email, old), password_hash, at, &actor).await
     }
 
     /// Any password is replaced where the old hash is empty.
@@ -242,7 +246,7 @@ mod tests {
         let operator = Operator {
             id: OperatorId::fresh(),
             email: "o@example.com".into(),
-            password_hash: "canary".into(),
+            password_hash: Some("canary".into()),
             role: Role::Viewer,
         };
         let shown = format!("{operator:?}");

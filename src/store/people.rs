@@ -7,6 +7,7 @@ use super::{
     Store, StoreError,
     db::{in_transaction, on},
     events::{append_event, event},
+    identities::keep_out,
     operators::forget_invitation,
     rows::{Reader, micros},
 };
@@ -21,6 +22,9 @@ pub struct Person {
     pub role: Role,
     pub created_at: OffsetDateTime,
     pub last_signed_in_at: Option<OffsetDateTime>,
+    /// Whether they may sign in with a password, and with whom by single sign-on.
+    pub has_password: bool,
+    pub issuer: Option<String>,
 }
 
 /// What became of a change of somebody's role, or of their removal.
@@ -40,6 +44,8 @@ struct PersonRow {
     role: String,
     created_at: i64,
     last_signed_in_at: Option<i64>,
+    password_hash: String,
+    issuer: Option<String>,
 }
 
 impl TryFrom<PersonRow> for Person {
@@ -52,6 +58,8 @@ impl TryFrom<PersonRow> for Person {
             role: read.word(&row.role)?,
             created_at: read.instant(row.created_at)?,
             last_signed_in_at: read.instant_if_any(row.last_signed_in_at)?,
+            has_password: !row.password_hash.is_empty(),
+            issuer: row.issuer,
             email: row.email,
         })
     }
@@ -86,7 +94,9 @@ impl Store {
     /// All operators, by their addresses.
     pub async fn list_operators(&self) -> Result<Vec<Person>, StoreError> {
         let rows: Vec<PersonRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select operator_id, email, role, created_at, last_signed_in_at from operators order by email"
+            "select operator_id, email, role, created_at, last_signed_in_at, password_hash, issuer
+               from operators
+              order by email"
         )
         .fetch_all(pool)
         .await?);
@@ -145,7 +155,8 @@ impl Store {
         }))
     }
 
-    /// Removes somebody, with their sessions, the open invitations that they made, and one that leads back.
+    /// Removes somebody, with their sessions, the open invitations that they made, and one that leads back. Single
+    /// sign-on does not let them in anew.
     pub async fn remove_operator(
         &self,
         id: OperatorId,
@@ -158,6 +169,7 @@ impl Store {
                 None => Changed::Nothing,
                 Some((_, was)) if was == "administrator" && administrators < 2 => Changed::LastAdministrator,
                 Some((email, _)) => {
+                    keep_out!(tx, id, at);
                     sqlx::query("delete from operators where operator_id = $1")
                         .bind(id.to_string())
                         .execute(&mut *tx)

@@ -29,6 +29,8 @@ pub enum SealedColumn {
     EarlierWebhookSecrets,
     /// What people brought in connect sessions that are not completed.
     Brought,
+    /// Code verifiers of sign-ins under way.
+    SignIns,
 }
 
 /// What a reseal of one column did.
@@ -111,7 +113,7 @@ macro_rules! of_a_connection {
 
 impl SealedColumn {
     /// In the order of a reseal.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AccessTokens,
         Self::RefreshTokens,
         Self::Answers,
@@ -120,6 +122,7 @@ impl SealedColumn {
         Self::WebhookSecrets,
         Self::EarlierWebhookSecrets,
         Self::Brought,
+        Self::SignIns,
     ];
 
     fn column(self) -> Column {
@@ -134,6 +137,7 @@ impl SealedColumn {
                 column!("webhook_endpoints", "endpoint_id", "previous_secret", "s.url")
             }
             Self::Brought => column!("connect_sessions", "connect_session_id", "waiting", "s.return_url"),
+            Self::SignIns => column!("single_sign_ons", "state_hash", "code_verifier", "s.issuer"),
         }
     }
 }
@@ -184,7 +188,7 @@ impl Store {
     /// Seals up to `at_most` values of a column under the active key, beside servers that renew. What is under it
     /// already is not read; what cannot be opened is counted and left as it is.
     pub async fn reseal(&self, of: SealedColumn, at_most: u64) -> Result<Resealed, StoreError> {
-        if of == SealedColumn::CodeVerifiers {
+        if matches!(of, SealedColumn::CodeVerifiers | SealedColumn::SignIns) {
             reseal_all!(self, of.column(), Vec<u8>, |key: &Vec<u8>| hex(key), at_most);
         }
         reseal_all!(self, of.column(), String, |key: &String| key.clone(), at_most)
@@ -228,7 +232,9 @@ impl Store {
                      select 6, substr(previous_secret, 2, 4) from webhook_endpoints
                       where previous_secret is not null
                       union all
-                     select 7, substr(waiting, 2, 4) from connect_sessions where waiting is not null) s
+                     select 7, substr(waiting, 2, 4) from connect_sessions where waiting is not null
+                      union all
+                     select 8, substr(code_verifier, 2, 4) from single_sign_ons) s
               group by s.place, s.key_id
               order by s.place, s.key_id"
         )

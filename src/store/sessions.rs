@@ -177,6 +177,10 @@ impl Store {
                 .bind(micros(now - Duration::HOUR))
                 .execute(pool)
                 .await?;
+            sqlx::query("delete from single_sign_ons where expires_at <= $1")
+                .bind(micros(now))
+                .execute(pool)
+                .await?;
             sqlx::query(
                 "update connect_sessions set waiting = null, handle_hash = null
                   where waiting_until <= $1 and waiting is not null",

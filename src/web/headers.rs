@@ -50,12 +50,13 @@ fn set(headers: &mut HeaderMap, policy: &HeaderValue, is_https: bool) {
 }
 
 /// Chromium applies `form-action` to redirects after a POST as well: the integrations' origins are where an
-/// authorization goes, and those of the return URLs where a connect session does.
+/// authorization goes, those of the return URLs where a connect session does, and the issuer's where people sign in.
 fn content_security_policy(state: &AppState) -> HeaderValue {
     let authorizations = state.instances.integrations().map(|i| i.base_url.origin());
     let returns = state.connect.return_urls.iter().filter_map(|url| Url::parse(url).ok());
     let returns = returns.map(|url| url.origin().ascii_serialization());
-    policy(authorizations.chain(returns).collect::<BTreeSet<_>>())
+    let issuer = state.sso.iter().map(|sso| sso.issuer.origin());
+    policy(authorizations.chain(returns).chain(issuer).collect::<BTreeSet<_>>())
 }
 
 fn policy(origins: impl IntoIterator<Item = String>) -> HeaderValue {

@@ -84,7 +84,7 @@ pub async fn begin(
     session.clear().await;
     session.cycle_id().await?;
     session.insert(OPERATOR, operator.id).await?;
-    session.insert(PASSWORD, digest(&operator.password_hash)).await?;
+    session.insert(PASSWORD, digest(operator.password_hash.as_deref().unwrap_or_default())).await?;
     session.insert(BEGAN, now.unix_timestamp()).await?;
     session.insert(SEEN, now.unix_timestamp()).await?;
     session.insert(AGENT, visitor.agent()).await?;
@@ -165,7 +165,7 @@ async fn operator(session: &Session, state: &AppState) -> Result<Option<Operator
 /// those of an older version of Mooring do not say.
 async fn knew_password_of(operator: &Operator, session: &Session) -> Result<bool, Failure> {
     let known = session.get::<Digest>(PASSWORD).await?;
-    Ok(known.is_none_or(|known| known == digest(&operator.password_hash)))
+    Ok(known.is_none_or(|known| known == digest(operator.password_hash.as_deref().unwrap_or_default())))
 }
 
 /// Whether the session of this id goes on, for what outlives the request that it came with.

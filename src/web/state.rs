@@ -12,6 +12,7 @@ use crate::{
     proxy::Proxy,
     reach::Reach,
     renewal::Renewals,
+    sso::Sso,
     store::{AsOf, Store},
 };
 use std::{ops::Deref, sync::Arc};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub renewals: Renewals,
     pub memory: Memory,
     pub webhook_endpoints: WebhookEndpoints,
+    /// Single sign-on, if it is configured.
+    pub sso: Option<Sso>,
     /// The pages that are open and follow what changes.
     pub followers: Followers,
     /// Where mail goes, if it does.

@@ -68,7 +68,8 @@ async fn pages(look: &'static str, options: BrowserOptions) {
         ("session-unknown".into(), "/connect/no-such-link".into()),
         ("denied".into(), denied(&app, &browser).await),
     ];
-    for section in ["account", "people", "api-keys", "webhooks", "mail", "integrations", "encryption"] {
+    for section in ["account", "people", "sso", "api-keys", "webhooks", "mail", "integrations", "encryption"]
+    {
         addresses.push((format!("settings-{section}"), format!("/settings/{section}")));
     }
     addresses.push(("webhook".into(), format!("/settings/webhooks/{}", endpoint(&program).await)));

@@ -3,6 +3,7 @@
 use crate::cli::run_with_input;
 use crate::support::{
     app::{On, PASSWORD, TestApp},
+    oidc::{CLIENT_SECRET, Provider},
     process::Process,
     receiver::Receiver,
     request::{Http, Reply},
@@ -180,6 +181,48 @@ async fn made_on_the_pages(to: &Receiver, site: &Http, outputs: &mut Outputs) ->
     secrets
 }
 
+/// Signs in by single sign-on, and is refused in several ways: what travelled is secret.
+async fn signed_in_by_provider(provider: &Provider, site: &Http, outputs: &mut Outputs) -> Vec<String> {
+    let mut secrets = vec![CLIENT_SECRET.to_owned()];
+    let canary = "canary-of-an-error-page-0123456789";
+    let trouble = |status| json!({"token": {"status": status, "body": canary}});
+    for told in [
+        json!({}),
+        json!({"claims": {"nonce": "canary-nonce-of-another-sign-in"}}),
+        json!({"sign": "hs256-client-secret"}),
+        json!({"user": {"sub": "canary-subject-not-allowed", "email": "x@evil.example", "email_verified": true}}),
+        json!({"answers": trouble(200)}),
+        json!({"answers": trouble(400)}),
+        json!({"answers": trouble(500)}),
+    ] {
+        provider.tell(json!({"reset": true})).await;
+        provider.tell(told).await;
+        let browser = site.stranger();
+        let back = provider.consent(&browser).await;
+        let query: BTreeMap<_, _> =
+            url::form_urlencoded::parse(back.split_once('?').unwrap().1.as_bytes()).into_owned().collect();
+        secrets.extend([query["code"].clone(), query["state"].clone()]);
+        let answered = browser.get(&back).await.expect(303);
+        outputs.page("single sign-on", &answered);
+        outputs.page("single sign-on", &browser.follow(answered).await);
+        outputs.page("single sign-on again", &browser.get(&back).await);
+        outputs.page("account after single sign-on", &browser.get("/settings/account").await);
+        secrets.extend(browser.secrets_in_cookies());
+        let last = provider.last().await;
+        secrets.extend(
+            ["code_verifier", "nonce", "id_token", "access_token"]
+                .map(|name| last[name].as_str().unwrap().to_owned()),
+        );
+    }
+    secrets.extend([
+        canary.to_owned(),
+        "canary-subject-not-allowed".to_owned(),
+        "canary-nonce-of-another-sign-in".to_owned(),
+    ]);
+    outputs.page("issuer checked", &site.post_form("/settings/sso/check", &[]).await);
+    secrets
+}
+
 /// Goes through a whole story and keeps what came out and what was secret.
 async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs) -> Vec<String> {
     let mut secrets = vec![PASSWORD.to_owned(), app.world.application.client_secret.clone()];
@@ -257,7 +300,7 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
         "/audit".into(),
         "/nothing".to_owned(),
     ];
-    let sections = ["account", "people", "api-keys", "webhooks", "mail", "integrations", "encryption"];
+    let sections = ["account", "people", "sso", "api-keys", "webhooks", "mail", "integrations", "encryption"];
     pages.extend(sections.map(|section| format!("/settings/{section}")));
     for connection in list.json()["items"].as_array().unwrap() {
         let id = connection["id"].as_str().unwrap();
@@ -345,7 +388,14 @@ async fn no_secret_gets_out_anywhere() {
     let user = ["--user", "mooring", "--password", MAIL_PASSWORD];
     let mut mail_server = SmtpServer::start(Some(&pki), &[&["--tls", "start"], &user[..]].concat()).await;
     let smtp = format!("smtps://mooring:{MAIL_PASSWORD}@localhost:{}", mail_server.port);
+    let provider = Provider::start().await;
+    provider.serve(app.site()).await;
+    let issuer = provider.issuer();
     let settings = [
+        ("MOORING_OIDC_ISSUER", issuer.as_str()),
+        ("MOORING_OIDC_CLIENT_ID", "mooring"),
+        ("MOORING_OIDC_CLIENT_SECRET", CLIENT_SECRET),
+        ("MOORING_OIDC_ALLOWED", "example.com"),
         ("MOORING_LOG", "trace"),
         ("MOORING_RETURN_URLS", BACK),
         ("MOORING_METRICS_LISTEN", metrics.as_str()),
@@ -362,6 +412,7 @@ async fn no_secret_gets_out_anywhere() {
     let mut secrets = vec![MAIL_PASSWORD.to_owned()];
     secrets.extend(told_by_webhook(&receiver, &program).await);
     secrets.extend(story(&app, &site, &program, &mut outputs).await);
+    secrets.extend(signed_in_by_provider(&provider, &site, &mut outputs).await);
     secrets.extend(made_on_the_pages(&receiver, &site, &mut outputs).await);
     outputs.add("mail", mail_server.mail().await.to_string().as_bytes());
     for notice in receiver.wait_for(10).await {

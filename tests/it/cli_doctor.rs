@@ -5,10 +5,10 @@ use crate::{
     support::{
         app::{On, TestApp, on_both},
         database,
+        oidc::Provider,
         smtp::{Pki, SmtpServer},
     },
 };
-use axum::{Json, Router, routing::get};
 use gitlab_sim::{Options, Sim};
 use mooring::vault::generate_key;
 use serde_json::{Value, json};
@@ -129,12 +129,8 @@ on_both!(keys_that_are_needed_or_wrong_are_told_without_showing_one, async |on: 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_out_fails_at_a_step_of_its_own() {
     let (app, pki) = (TestApp::start(On::Sqlite).await, Pki::new());
-    let issuer = Router::new();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let described = json!({ "issuer": url });
-    let issuer = issuer.route("/.well-known/openid-configuration", get(async || Json(described)));
-    tokio::spawn(async move { axum::serve(listener, issuer).await });
+    let issuer = Provider::start().await;
+    let url = issuer.issuer();
     let user = ["--tls", "start", "--user", "mooring", "--password", "a-password-of-the-mail-server"];
     let server = SmtpServer::start(Some(&pki), &user).await;
     let smtp = |password: &str| format!("smtps://mooring:{password}@localhost:{}", server.port);

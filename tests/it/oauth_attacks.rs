@@ -445,7 +445,7 @@ on_both!(swapped_codes_are_worth_nothing, async |on: On| {
     let operator = Operator {
         id: OperatorId::fresh(),
         email: "bob@example.com".into(),
-        password_hash: hash,
+        password_hash: Some(hash),
         role: Role::Administrator,
     };
     app.app().state.store.add_operator(&operator, app.clock.now(), &Actor::CommandLine).await.unwrap();

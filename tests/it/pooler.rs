@@ -25,7 +25,7 @@ const NOW: OffsetDateTime = datetime!(2027-01-31 12:00 UTC);
 
 fn operator(nth: usize, round: usize) -> Operator {
     let email = format!("{nth}-{round}@example.com");
-    Operator { id: OperatorId::fresh(), email, password_hash: "hash".into(), role: Role::Administrator }
+    Operator { id: OperatorId::fresh(), email, password_hash: Some("hash".into()), role: Role::Administrator }
 }
 
 fn event(nth: usize) -> Event {

@@ -155,7 +155,9 @@ async fn an_endpoint_is_added_tested_paused_and_removed() {
     browser.screenshot("webhook-deliveries").await;
     browser.press("Send again connection.connected").await;
     browser.wait_for_text("It is sent again in a moment").await;
-    browser.press("Remove").await;
+    browser.press("Remove this endpoint").await;
+    browser.screenshot("webhook-remove").await;
+    browser.press("Yes, remove this endpoint").await;
     browser.wait_for_text("The endpoint is removed").await;
     browser.close().await;
 }

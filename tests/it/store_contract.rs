@@ -16,6 +16,7 @@ mod reseal;
 mod revocations;
 mod roles;
 mod settings;
+mod single_sign_on;
 mod standings;
 
 use crate::support::{app::On, postgres};

@@ -8,15 +8,12 @@ use crate::{
     config::Config,
     domain::Clock,
     health::working_token,
-    outbound::{CaBundle, Outbound},
     providers::{GitLab, Instance, Instances, Obstacle, Provider},
     store::Store,
 };
 use http::{Method, header::DATE};
-use serde::Deserialize;
-use std::{fs, time::Instant};
+use std::time::Instant;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc2822};
-use url::Url;
 
 /// Clocks that differ by more than this make renewals early or late.
 const APART: Duration = Duration::seconds(30);
@@ -142,41 +139,18 @@ pub(super) async fn mail(config: &Config, report: &mut Report) {
     }
 }
 
-/// Asks the issuer for its description (`OpenID` Connect Discovery 1.0).
+/// Asks the issuer for its description and its keys (`OpenID` Connect Discovery 1.0).
 pub(super) async fn single_sign_on(config: &Config, report: &mut Report) {
     const CHECK: &str = "single sign-on";
-    let Some(oidc) = &config.oidc else { return report.ok(CHECK, "is not set up.") };
-    match described_issuer(config, &oidc.issuer).await {
-        Ok(issuer) if issuer == oidc.issuer => report.ok(CHECK, format!("the issuer {issuer} is reached.")),
-        Ok(issuer) => {
-            let message = format!("{} calls itself {issuer:?}.", oidc.issuer);
-            report.problem(CHECK, message, "Write MOORING_OIDC_ISSUER as it does.");
-        }
-        Err(why) => report.problem(CHECK, format!("{}: {why}", oidc.issuer), "See MOORING_OIDC_ISSUER."),
-    }
-}
-
-async fn described_issuer(config: &Config, issuer: &str) -> Result<String, String> {
-    #[derive(Deserialize)]
-    struct Description {
-        issuer: String,
-    }
-    let ca = match &config.ca_file {
-        None => CaBundle::default(),
-        Some(file) => {
-            let pem = fs::read(file).map_err(|error| error.to_string())?;
-            CaBundle::from_pem(&pem).map_err(|error| error.to_string())?
-        }
+    let issuer = match app::issuer(config, &Clock::default()) {
+        Ok(None) => return report.ok(CHECK, "is not set up."),
+        Ok(Some(issuer)) => issuer,
+        Err(error) => return report.problem(CHECK, format!("{error:#}"), ""),
     };
-    let out = Outbound::trusted(&ca).map_err(|error| error.to_string())?;
-    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    let url = Url::parse(&url).map_err(|error| error.to_string())?;
-    let request =
-        out.request(Method::GET, url).build().map_err(|_| "the request cannot be built.".to_owned())?;
-    let answer = out.send(request).await.map_err(|error| error.to_string())?;
-    let described =
-        serde_json::from_slice::<Description>(&answer.body).ok().filter(|_| answer.status.is_success());
-    described
-        .map(|found| found.issuer)
-        .ok_or_else(|| format!("it answered {}, without a description.", answer.status))
+    match issuer.look().await {
+        Ok(found) => {
+            report.ok(CHECK, format!("the issuer {} is reached; it has {} keys.", issuer.name(), found.keys));
+        }
+        Err(trouble) => report.problem(CHECK, trouble.cause, "See MOORING_OIDC_ISSUER."),
+    }
 }

@@ -87,16 +87,18 @@ fn malformed() -> Failure {
         .link("/connections/new", "Start again")
 }
 
-#[derive(Debug, Default, PartialEq)]
-struct Parameters {
-    state: String,
-    code: Option<String>,
-    error: Option<String>,
-    iss: Option<String>,
+/// What an authorization server answers with. It holds a code.
+#[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub(super) struct Parameters {
+    pub(super) state: String,
+    pub(super) code: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) iss: Option<String>,
 }
 
 /// The parameters, each at most once (RFC 6749 section 3.1), short and printable. `None`: refuse it.
-fn read(query: &str) -> Option<Parameters> {
+pub(super) fn read(query: &str) -> Option<Parameters> {
     let mut seen: Vec<String> = Vec::new();
     let mut found = Parameters::default();
     let mut state = None;

@@ -20,8 +20,9 @@ use axum::{
 };
 
 /// What somebody sends who is not signed in yet, or not any more, or is another product's user.
-const SIGNED_OUT: [&str; 7] = [
+const SIGNED_OUT: [&str; 8] = [
     "/login",
+    "/login/sso",
     "/logout",
     "/setup",
     "/invite",
@@ -31,7 +32,13 @@ const SIGNED_OUT: [&str; 7] = [
 ];
 
 /// What is a viewer's own.
-const OWN: [&str; 3] = ["/settings/password", "/settings/sessions/{id}/end", "/settings/sessions/end-others"];
+const OWN: [&str; 5] = [
+    "/settings/password",
+    "/settings/account/sso/join",
+    "/settings/account/sso/part",
+    "/settings/sessions/{id}/end",
+    "/settings/sessions/end-others",
+];
 
 /// Pages that are nothing but a form for administrators.
 const FORMS: [&str; 5] = [

@@ -84,6 +84,13 @@ impl Guesses {
         try_once(&mut known.accounts, account, OF_ACCOUNT, now)
     }
 
+    /// Counts something that is no guess and needs no account, by where it comes from. The error is how long to wait.
+    pub(super) fn knock(&self, from: Option<IpAddr>, now: OffsetDateTime) -> Result<(), Duration> {
+        let mut known = self.known.lock().expect("nothing panics while it is held");
+        let from = from.and_then(network);
+        from.map_or(Ok(()), |ip| try_once(&mut known.networks, ip, OF_NETWORK, now))
+    }
+
     /// The password was right: this attempt was no guess.
     pub(super) fn succeeded(&self, email: &str, from: Option<IpAddr>) {
         let (account, from) = (digest(email), from.and_then(network));

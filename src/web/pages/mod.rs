@@ -41,6 +41,7 @@ mod rotate;
 mod settings;
 mod setup;
 mod snippets;
+mod sso;
 mod submitted;
 mod timeline;
 mod usage;
@@ -94,6 +95,8 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/connect/{link}/authorize", post(connect_session::authorize))
         .route("/connect/{link}/decline", post(connect_session::decline))
         .route("/login", get(login::show).post(login::sign_in))
+        .route("/login/sso", post(sso::begin))
+        .route("/login/sso/callback", get(sso::finish))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::show).post(setup::finish))
         .route("/invite", get(invite::show).post(invite::accept))
@@ -111,14 +114,15 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .layer(session::layer(state))
 }
 
-/// An address with a null character leads nowhere. The callback of an authorization reads its query itself.
+/// An address with a null character leads nowhere. What an authorization server sends back reads its query itself.
 async fn refuse_null(request: Request, next: Next) -> Response {
     let uri = request.uri();
     let holds_null = |text: &str| text.contains("%00");
     if holds_null(uri.path()) {
         return Failure::not_found().into_response();
     }
-    if uri.query().is_some_and(holds_null) && !uri.path().starts_with("/oauth/") {
+    let reads_itself = uri.path().starts_with("/oauth/") || uri.path() == "/login/sso/callback";
+    if uri.query().is_some_and(holds_null) && !reads_itself {
         return form::null_character(StatusCode::BAD_REQUEST).into_response();
     }
     next.run(request).await

@@ -7,6 +7,7 @@ mod integrations;
 mod keys;
 mod mail;
 mod people;
+mod sso;
 mod webhook;
 mod webhooks;
 
@@ -32,10 +33,11 @@ use tower_sessions::Session;
 pub(super) const BUILT_IN: &str = "gitlab";
 
 /// The navigation at the side: where an entry leads, what it is called in code, and what it says.
-pub(super) const SECTIONS: [(&str, &str, &str); 8] = [
+pub(super) const SECTIONS: [(&str, &str, &str); 9] = [
     ("/settings", "overview", "Overview"),
     ("/settings/account", "account", "Your account"),
     ("/settings/people", "people", "People"),
+    ("/settings/sso", "sso", "Single sign-on"),
     ("/settings/api-keys", "api-keys", "API keys"),
     ("/settings/webhooks", "webhooks", "Webhooks"),
     ("/settings/mail", "mail", "Mail"),
@@ -51,6 +53,8 @@ pub(super) fn router() -> Router<AppState> {
     Router::new()
         .route("/settings", get(show))
         .route("/settings/account", get(account::show))
+        .route("/settings/account/sso/join", post(super::sso::join))
+        .route("/settings/account/sso/part", post(super::sso::part))
         .route("/settings/password", post(account::change_password))
         .route("/settings/sessions/{id}/end", post(account::end_session))
         .route("/settings/sessions/end-others", post(account::end_others))
@@ -59,6 +63,9 @@ pub(super) fn router() -> Router<AppState> {
         .route("/settings/people/withdraw", post(people::withdraw))
         .route("/settings/people/{id}/role", post(people::change_role))
         .route("/settings/people/{id}/remove", post(people::remove))
+        .route("/settings/people/let-in", post(people::let_in))
+        .route("/settings/sso", get(sso::show))
+        .route("/settings/sso/check", post(sso::check))
         .route("/settings/api-keys", get(keys::show).post(keys::create))
         .route("/settings/api-keys/{id}/revoke", get(keys::revoke::ask).post(keys::revoke::revoke))
         .route("/settings/webhooks", get(webhooks::show).post(webhooks::add))
@@ -83,6 +90,8 @@ struct OverviewPage {
     notice: Option<String>,
     integrations: Vec<Overlook>,
     people: usize,
+    /// Where people sign in as well.
+    sso: Option<String>,
     keys: i64,
     endpoints: i64,
     /// Of these, how many do not take what they are sent.
@@ -105,6 +114,7 @@ async fn show(State(state): State<AppState>, who: SignedIn, session: Session) ->
         notice: session::take_notice(&session).await?,
         integrations: in_order(&state.instances).map(Overlook::of).collect(),
         people: state.store.list_operators().await?.len(),
+        sso: state.sso.as_ref().map(|sso| sso.issuer.host().to_owned()),
         keys: state.store.count_api_keys(state.clock.now()).await?.0,
         endpoints,
         failing,
@@ -151,6 +161,7 @@ mod tests {
             notice: None,
             integrations: vec![integration],
             people: 1,
+            sso: None,
             keys: 2,
             endpoints: 3,
             failing: 1,

@@ -1,6 +1,6 @@
 //! Sealing again under another key: everything that is sealed, beside others who write, and as often as one likes.
 
-use super::{AS_OF, MOORING, NOW, Shelf, base_url, oauth, open, pasted, renewed};
+use super::{AS_OF, MOORING, NOW, Shelf, base_url, oauth, open, pasted, renewed, single_sign_on};
 use crate::support::app::{On, on_both};
 use mooring::{
     domain::{
@@ -99,6 +99,7 @@ on_both!(everything_that_is_sealed_moves_and_opens_with_the_new_key_alone, async
     };
     store.owe_revocation(&given_up, NOW).await.unwrap();
     store.begin_authorization(&authorization()).await.unwrap();
+    assert!(store.begin_single_sign_on(&single_sign_on::new("sign-in", None)).await.unwrap());
     store.add_webhook_endpoint(&endpoint, NOW, &MOORING).await.unwrap();
     let (next, until) = (Secret::new("whsec_2"), NOW + Duration::HOUR);
     assert!(store.rotate_webhook_secret(endpoint.id, &next, until, NOW, &MOORING).await.unwrap());
@@ -130,6 +131,8 @@ on_both!(everything_that_is_sealed_moves_and_opens_with_the_new_key_alone, async
     assert_eq!(verifier.expose(), "verifier");
     let target = alone.admit_to_endpoint(endpoint.id, NOW, Duration::MINUTE).await.unwrap().unwrap();
     assert_eq!(target.0.secrets.iter().map(Secret::expose).collect::<Vec<_>>(), ["whsec_2", "whsec_1"]);
+    let taken_up = alone.take_single_sign_on(&digest("sign-in")).await.unwrap().unwrap();
+    assert_eq!(taken_up.code_verifier.expose(), "verifier");
     let taken = alone.take_waiting(&session, &digest("handle"), NOW).await.unwrap().unwrap();
     assert!(taken.is_same(&brought));
 });

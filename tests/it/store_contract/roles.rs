@@ -12,7 +12,7 @@ use time::Duration;
 use tokio::{sync::Barrier, task::JoinSet};
 
 fn person(email: &str, role: Role) -> Operator {
-    Operator { id: OperatorId::fresh(), email: email.into(), password_hash: "hash".into(), role }
+    Operator { id: OperatorId::fresh(), email: email.into(), password_hash: Some("hash".into()), role }
 }
 
 async fn add(shelf: &Shelf, email: &str, role: Role) -> Operator {

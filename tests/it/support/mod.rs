@@ -11,6 +11,7 @@ pub(crate) mod flow;
 pub(crate) mod front;
 pub(crate) mod git;
 pub(crate) mod lfs;
+pub(crate) mod oidc;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;

@@ -4,6 +4,7 @@ use super::frame;
 use crate::{
     domain::EventKind,
     operator::bad_password,
+    sso::Refusal,
     store::{EndSessions, Operator},
     vault::hash_password,
     web::{
@@ -24,10 +25,11 @@ use crate::{
 use askama::Template;
 use axum::{
     Extension,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
+use serde::Deserialize;
 use time::OffsetDateTime;
 use tower_sessions::Session;
 
@@ -41,6 +43,13 @@ struct AccountPage {
     email: String,
     role: &'static str,
     sessions: Vec<SessionView>,
+    has_password: bool,
+    /// Where people sign in as well, if single sign-on is set up.
+    sso: Option<String>,
+    /// With which issuer this person signs in.
+    issuer: Option<String>,
+    /// Why joining the two came to nothing.
+    refusal: Option<Refusal>,
     current_error: Option<&'static str>,
     password_error: Option<&'static str>,
 }
@@ -54,13 +63,20 @@ struct SessionView {
     seen: Moment,
 }
 
+#[derive(Deserialize)]
+pub(super) struct Ended {
+    refused: Option<String>,
+}
+
 pub(super) async fn show(
     State(state): State<AppState>,
     who: SignedIn,
     session: Session,
+    Query(ended): Query<Ended>,
 ) -> Result<Response, Failure> {
     let notice = session::take_notice(&session).await?;
-    Ok(ok(page(&state, &who, notice).await?))
+    let refusal = ended.refused.and_then(|code| code.parse().ok());
+    Ok(ok(AccountPage { refusal, ..page(&state, &who, notice).await? }))
 }
 
 async fn page(state: &AppState, who: &SignedIn, notice: Option<String>) -> Result<AccountPage, Failure> {
@@ -71,6 +87,10 @@ async fn page(state: &AppState, who: &SignedIn, notice: Option<String>) -> Resul
         notice,
         email: who.operator.email.clone(),
         role: who.operator.role.as_str(),
+        has_password: who.operator.password_hash.is_some(),
+        sso: state.sso.as_ref().map(|sso| sso.issuer.host().to_owned()),
+        issuer: state.store.issuer_of(who.operator.id).await?,
+        refusal: None,
         sessions: sessions.into_iter().map(|session| SessionView::of(session, now)).collect(),
         current_error: None,
         password_error: None,
@@ -110,7 +130,8 @@ pub(super) async fn change_password(
     if !state.store.change_password(&who.operator, &password_hash, now).await? {
         return Err(changed_meanwhile());
     }
-    session::begin(&session, &Operator { password_hash, ..who.operator }, &visitor, now).await?;
+    let operator = Operator { password_hash: Some(password_hash), ..who.operator };
+    session::begin(&session, &operator, &visitor, now).await?;
     let notice = "Your password is changed. Everywhere else you have to sign in again.";
     session::give_notice(&session, notice).await?;
     Ok(Redirect::to(HERE).into_response())
@@ -131,7 +152,7 @@ async fn wrong_password(
         guesses.succeeded(&operator.email, from);
         return Ok(None);
     }
-    login::note(state, EventKind::SignInFailed, Some(operator), from).await?;
+    login::note(state, EventKind::SignInFailed, Some(&operator.email), login::told("", from)).await?;
     Ok(Some("This is not your current password."))
 }
 
@@ -199,6 +220,10 @@ mod tests {
             email: "ada@example.com".into(),
             role: "viewer",
             sessions: vec![view(1, true), view(2, false)],
+            has_password: true,
+            sso: None,
+            issuer: None,
+            refusal: None,
             current_error: None,
             password_error: None,
         };

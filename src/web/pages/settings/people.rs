@@ -4,7 +4,7 @@ use super::frame;
 use crate::{
     domain::{OperatorId, Role},
     operator::bad_email,
-    store::{Changed, Invitation, Invited, Person},
+    store::{Changed, Invitation, Invited, KeptOut, Person},
     vault::Ticket,
     web::{
         pages::{Frame, Page, form::Form, gate, moment::Moment, ok, problem::Failure},
@@ -32,6 +32,8 @@ struct PeoplePage {
     notice: Option<String>,
     people: Vec<PersonView>,
     invitations: Vec<InvitationView>,
+    /// Who was removed, where single sign-on would let them in anew.
+    kept_out: Vec<KeptOutView>,
     /// An invitation that was just made: the one time that its link is shown.
     made: Option<Made>,
     email: String,
@@ -46,6 +48,13 @@ struct PersonView {
     is_administrator: bool,
     is_you: bool,
     last: Option<Moment>,
+    /// How they sign in, in words.
+    way: &'static str,
+}
+
+struct KeptOutView {
+    email: String,
+    removed: Moment,
 }
 
 struct InvitationView {
@@ -73,11 +82,13 @@ async fn page(state: &AppState, who: &SignedIn) -> Result<PeoplePage, Failure> {
     let now = state.clock.now();
     let people = state.store.list_operators().await?;
     let invitations = state.store.list_invitations().await?;
+    let kept_out = if state.sso.is_some() { state.store.list_kept_out().await? } else { vec![] };
     Ok(PeoplePage {
         frame: frame(who, "people"),
         notice: None,
         people: people.into_iter().map(|person| PersonView::of(person, who.operator.id, now)).collect(),
         invitations: invitations.into_iter().map(|one| InvitationView::of(one, now)).collect(),
+        kept_out: kept_out.into_iter().map(|one| KeptOutView::of(one, now)).collect(),
         made: None,
         email: String::new(),
         error: None,
@@ -91,9 +102,20 @@ impl PersonView {
             id: person.id.to_string(),
             is_administrator: person.role.may_change(),
             is_you: person.id == you,
+            way: match (person.has_password, person.issuer.is_some()) {
+                (true, true) => "with a password or by single sign-on",
+                (false, true) => "by single sign-on",
+                (_, false) => "with a password",
+            },
             last: person.last_signed_in_at.map(|at| Moment::new(at, now)),
             email: person.email,
         }
+    }
+}
+
+impl KeptOutView {
+    fn of(one: KeptOut, now: OffsetDateTime) -> Self {
+        Self { removed: Moment::new(one.removed_at, now), email: one.email }
     }
 }
 
@@ -156,6 +178,20 @@ pub(super) async fn withdraw(
         return Err(Failure::not_found());
     }
     session::give_notice(&session, "The invitation is withdrawn: its link leads nowhere now.").await?;
+    Ok(Redirect::to(HERE).into_response())
+}
+
+/// Lets single sign-on bring somebody back who was removed.
+pub(super) async fn let_in(
+    State(state): State<AppState>,
+    who: SignedIn,
+    session: Session,
+    form: Form,
+) -> Result<Response, Failure> {
+    if !state.store.let_in_again(form.text("email"), state.clock.now(), &who.actor()).await? {
+        return Err(Failure::not_found());
+    }
+    session::give_notice(&session, "They may come in by single sign-on again, as a viewer.").await?;
     Ok(Redirect::to(HERE).into_response())
 }
 
@@ -222,6 +258,8 @@ mod tests {
             role,
             created_at: now,
             last_signed_in_at: None,
+            has_password: role == Role::Administrator,
+            issuer: Some("https://id.example".into()),
         };
         let (ada, eve) =
             (person("ada@example.com", Role::Administrator), person("eve@example.com", Role::Viewer));
@@ -231,6 +269,7 @@ mod tests {
             notice: None,
             people: [ada, eve].map(|person| PersonView::of(person, you, now)).into(),
             invitations: vec![],
+            kept_out: vec![],
             made: Some(Made {
                 email: "bob@example.com".into(),
                 link: "https://m.example.com/invite?token=t".into(),
@@ -242,5 +281,9 @@ mod tests {
         let html = page.render().unwrap();
         assert_eq!(html.matches("/invite?token=t").count(), 1);
         assert!(html.contains("Make an administrator") && html.contains("Make a viewer"));
+        assert!(
+            html.contains("signs in with a password or by single sign-on<")
+                && html.contains("signs in by single sign-on<")
+        );
     }
 }
