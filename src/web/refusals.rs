@@ -7,7 +7,7 @@ use crate::{
     handout::HandoutError,
     health::CheckError,
     notify::EndpointError,
-    providers::{InspectError, UnknownInstance},
+    providers::{ExchangeError, InspectError, UnknownInstance},
     proxy::ProxyError,
     renewal::RenewalError,
     store::StoreError,
@@ -134,11 +134,13 @@ impl From<ConnectError> for Problem {
         let status = match &error {
             ConnectError::NameTaken(_)
             | ConnectError::Instance(UnknownInstance::Gone(_) | UnknownInstance::Moved(_))
+            | ConnectError::Exchange(ExchangeError::Misconfigured { .. })
             | ConnectError::DifferentAccount { .. }
             | ConnectError::MadeByOAuth
             | ConnectError::MadeByAccessToken
             | ConnectError::ChangedMeanwhile => StatusCode::CONFLICT,
             ConnectError::Gone => StatusCode::NOT_FOUND,
+            ConnectError::Exchange(ExchangeError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         match error {
@@ -151,6 +153,9 @@ impl From<ConnectError> for Problem {
                 let mut problem = Self::new(status, code, detail);
                 problem.0.help_url = Some(mend_at);
                 problem
+            }
+            ConnectError::Exchange(ExchangeError::Unavailable { .. }) => {
+                Self::new(status, code, detail).retry_after(Duration::from_secs(60))
             }
             _ => Self::new(status, code, detail),
         }

@@ -104,9 +104,11 @@ fn without_request_id(reply: &Reply) -> Value {
 
 #[test]
 fn every_documented_route_is_tried_here() {
-    let document = serde_json::to_value(mooring::web::document()).unwrap();
+    let document = mooring::web::document();
     let mut documented = BTreeSet::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
+    for (path, methods) in
+        document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.contains("/api/"))
+    {
         documented
             .extend(methods.as_object().unwrap().keys().map(|m| format!("{} {path}", m.to_uppercase())));
     }

@@ -11,7 +11,7 @@ use crate::{
     store::ConnectionFilter,
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{Distinct, JsonBody, Query, Segment},
         state::AppState,
     },
@@ -29,19 +29,22 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewConnection {
-    #[schema(example = "acme-review", min_length = 1, max_length = 100)]
+    /// Without slash, question mark, `#`, `%` or control character.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
-    #[schema(example = "gitlab")]
     integration: Option<String>,
     base_url: Option<String>,
-    #[schema(example = "glpat-…", format = Password)]
+    #[schema(format = Password, min_length = 1)]
     token: String,
     /// Detected; where it is given and wrong the token is refused.
     token_kind: Option<TokenKind>,
     #[serde(default)]
     use_cases: Vec<String>,
+    #[schema(min_length = 1, max_length = 200)]
     tenant: Option<String>,
+    #[schema(max_length = 1_000)]
     description: Option<String>,
+    /// 50 at most.
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     tags: Distinct,
@@ -87,8 +90,7 @@ impl NewConnection {
 /// Connects by access token. The token is verified first; nothing is stored if it is refused.
 #[utoipa::path(post, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
     request_body = NewConnection, responses(
-    (status = 201, description = "Connected", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 201, description = "Connected", body = ConnectionView)))]
 pub(super) async fn create_connection(
     key: Key,
     State(state): State<AppState>,
@@ -120,8 +122,7 @@ pub(super) struct ListQuery {
 /// Connections, newest first.
 #[utoipa::path(get, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
     params(ListQuery), responses(
-    (status = 200, description = "A page of connections", body = Page<ConnectionView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of connections", body = Page<ConnectionView>)))]
 pub(super) async fn list_connections(
     key: Key,
     State(state): State<AppState>,
@@ -148,8 +149,7 @@ pub(super) async fn list_connections(
 /// One connection.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
-    (status = 200, description = "The connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The connection", body = ConnectionView)))]
 pub(super) async fn get_connection(
     key: Key,
     State(state): State<AppState>,
@@ -166,10 +166,11 @@ pub(super) async fn get_connection(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionChange {
+    #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
     /// Null takes it away.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 1_000)]
     description: Option<Option<String>>,
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     tags: Option<Distinct>,
@@ -204,8 +205,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opt
 #[utoipa::path(patch, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant),
     request_body = ConnectionChange, responses(
-    (status = 200, description = "The changed connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The changed connection", body = ConnectionView)))]
 pub(super) async fn edit_connection(
     key: Key,
     State(state): State<AppState>,
@@ -239,8 +239,7 @@ pub(super) struct DeleteQuery {
 /// Disconnects: unusable at once everywhere.
 #[utoipa::path(delete, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), DeleteQuery), responses(
-    (status = 204, description = "Disconnected"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 204, description = "Disconnected")))]
 pub(super) async fn delete_connection(
     key: Key,
     State(state): State<AppState>,

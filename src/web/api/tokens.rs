@@ -7,7 +7,7 @@ use crate::{
     handout::{Ask, HandedOut, Warning},
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{JsonBody, Query, Segment},
         state::AppState,
     },
@@ -31,7 +31,7 @@ const LONGEST_TTL: i64 = 366 * 86_400;
 #[into_params(parameter_in = Query)]
 pub(super) struct TokenQuery {
     /// Seconds that the token must be good for; 60 if not given.
-    #[param(minimum = 0, default = 60)]
+    #[param(minimum = 0, maximum = 31_622_400, default = 60)]
     min_ttl: Option<i64>,
     /// The generation that the caller saw refused with 401.
     newer_than: Option<i64>,
@@ -81,10 +81,7 @@ impl TokenView {
 /// Hands out a valid access token.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/token", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), TokenQuery), responses(
-    (status = 200, description = "A token that may be used now", body = TokenView),
-    (status = 409, description = "`action_required`: a person must act at `action_url`", body = Details, content_type = "application/problem+json"),
-    (status = 503, description = "`provider_unavailable`: ask again after `Retry-After`", body = Details, content_type = "application/problem+json"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A token that may be used now", body = TokenView)))]
 pub(super) async fn get_token(
     key: Key,
     State(state): State<AppState>,
@@ -111,7 +108,7 @@ pub(super) async fn get_token(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
-    #[schema(example = "glpat-…", format = Password)]
+    #[schema(format = Password, min_length = 1)]
     token: String,
 }
 
@@ -128,9 +125,7 @@ pub(super) struct ReplaceQuery {
 #[utoipa::path(put, path = "/api/v1/connections/{ref}/token", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), ReplaceQuery),
     request_body = NewToken, responses(
-    (status = 200, description = "The connection with its new token", body = ConnectionView),
-    (status = 409, description = "`different_account`, or made by OAuth", body = Details, content_type = "application/problem+json"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The connection with its new token", body = ConnectionView)))]
 pub(super) async fn replace_token(
     key: Key,
     State(state): State<AppState>,
@@ -154,7 +149,7 @@ pub(super) async fn replace_token(
 pub(super) struct TokenToInspect {
     integration: Option<String>,
     base_url: Option<String>,
-    #[schema(example = "glpat-…", format = Password)]
+    #[schema(format = Password, min_length = 1)]
     token: String,
     token_kind: Option<TokenKind>,
     /// Report on these alone; on all if none is named.
@@ -203,8 +198,7 @@ impl From<Inspected> for Inspection {
 /// Looks a token up and stores nothing.
 #[utoipa::path(post, path = "/api/v1/tokens/inspect", tag = "connections", security(("api_key" = [])),
     request_body = TokenToInspect, responses(
-    (status = 200, description = "What the token is", body = Inspection),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "What the token is", body = Inspection)))]
 pub(super) async fn inspect_token(
     key: Key,
     State(state): State<AppState>,
