@@ -51,6 +51,7 @@ mod renewal;
 mod renewal_doubts;
 mod renewal_machine;
 mod rolling_restart;
+mod schemathesis;
 mod self_rotation;
 mod self_rotation_calls;
 mod self_rotation_doubts;
