@@ -136,6 +136,7 @@ impl From<ConnectError> for Problem {
             | ConnectError::Instance(UnknownInstance::Gone(_) | UnknownInstance::Moved(_))
             | ConnectError::Exchange(ExchangeError::Misconfigured { .. })
             | ConnectError::DifferentAccount { .. }
+            | ConnectError::Elsewhere(_)
             | ConnectError::MadeByOAuth
             | ConnectError::MadeByAccessToken
             | ConnectError::ChangedMeanwhile => StatusCode::CONFLICT,

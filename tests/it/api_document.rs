@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
 
 /// The calls of the contract.
-const CONTRACT: [&str; 31] = [
+const CONTRACT: [&str; 32] = [
     "GET /api/v1/integrations",
     "GET /api/v1/use-cases",
     "POST /api/v1/tokens/inspect",
@@ -14,6 +14,7 @@ const CONTRACT: [&str; 31] = [
     "GET /api/v1/connections",
     "GET /api/v1/connections/{ref}",
     "PATCH /api/v1/connections/{ref}",
+    "PUT /api/v1/connections/by-name/{name}",
     "DELETE /api/v1/connections/{ref}",
     "GET /api/v1/connections/{ref}/token",
     "PUT /api/v1/connections/{ref}/token",
@@ -66,7 +67,11 @@ async fn the_document_lists_the_calls_that_there_are() {
     let operations = operations(&document);
     for (call, told) in &operations {
         let (method, path) = call.split_once(' ').unwrap();
-        let path = path.replace("{path}", "api/v4/user").replace("{ref}", "acme").replace("{id}", "acme");
+        let path = path
+            .replace("{path}", "api/v4/user")
+            .replace("{ref}", "acme")
+            .replace("{id}", "acme")
+            .replace("{name}", "acme");
         let reply = app.http.request(Method::from_bytes(method.as_bytes()).unwrap(), &path).send().await;
         let expected = if told["security"] == json!([]) { 200 } else { 401 };
         assert_eq!(reply.status, expected, "{call} is described, but not served: {}", reply.text);
@@ -128,10 +133,10 @@ async fn every_call_of_the_document_says_how_it_is_let_in_and_refused() {
         for (status, code) in
             [("401", "invalid_api_key"), ("403", "insufficient_permission"), ("500", "internal_error")]
         {
-            let schema = &told["responses"][status]["content"]["application/problem+json"]["schema"];
-            let codes = &schema["allOf"][1]["properties"]["code"]["enum"];
+            let problem = &told["responses"][status]["content"]["application/problem+json"]["schema"];
+            let codes = &problem["allOf"][1]["properties"]["code"]["enum"];
             let is_told = codes.as_array().is_some_and(|codes| codes.contains(&json!(code)));
-            assert!(is_told || call.starts_with("HEAD "), "{call} {status}: {schema}");
+            assert!(is_told || call.starts_with("HEAD "), "{call} {status}: {problem}");
         }
     }
 }

@@ -27,6 +27,7 @@ mod connection_browser;
 mod connection_pages;
 mod database_crash;
 mod example_product;
+mod desired;
 mod expiry;
 mod feed;
 mod follow;

@@ -49,6 +49,8 @@ const FITS: &[Code] = &[
 const NAME: &[Code] = &[(409, "name_taken")];
 const MEANWHILE: &[Code] = &[(409, "changed_meanwhile")];
 const ACCOUNT: &[Code] = &[(409, "different_account"), (409, "made_by_oauth")];
+const ELSEWHERE: &[Code] = &[(409, "different_instance")];
+const CHANGED: &[Code] = &[(412, "precondition_failed")];
 const WORKS: &[Code] = &[(409, "action_required"), (503, "provider_unavailable")];
 const MANUAL: &[Code] = &[(409, "renewal_is_manual")];
 const COMPLETE: &[Code] = &[
@@ -83,7 +85,7 @@ const PROXY: &[Code] = &[
 ];
 
 /// What is answered to a method that an address does not take.
-const ELSEWHERE: &[Code] = &[(405, "method_not_allowed")];
+const METHOD: &[Code] = &[(405, "method_not_allowed")];
 
 /// The codes that an operation may answer. `None`: there is no such operation.
 pub(super) fn of(operation: &str) -> Option<Vec<Code>> {
@@ -92,8 +94,12 @@ pub(super) fn of(operation: &str) -> Option<Vec<Code>> {
         "inspect_token" => &[KEY, BODY, PLACE, INSPECT, FITS],
         "create_connection" => &[KEY, TENANT, BODY, PLACE, INSPECT, FITS, NAME],
         "list_connections" | "list_events" | "list_api_keys" | "list_webhook_endpoints" => &[KEY, QUERY],
-        "get_connection" | "delete_connection" | "list_renewals" => &[KEY, REF],
-        "edit_connection" => &[KEY, REF, BODY, INSPECT, FITS, NAME, MOVED, MEANWHILE],
+        "get_connection" | "list_renewals" => &[KEY, REF],
+        "delete_connection" => &[KEY, REF, CHANGED],
+        "edit_connection" => &[KEY, REF, BODY, INSPECT, FITS, NAME, MOVED, MEANWHILE, CHANGED],
+        "put_connection" => {
+            &[KEY, TENANT, BODY, QUERY, PLACE, INSPECT, FITS, MOVED, MEANWHILE, ACCOUNT, ELSEWHERE, CHANGED]
+        }
         "get_token" => &[KEY, REF, WORKS],
         "replace_token" => &[KEY, REF, BODY, INSPECT, FITS, MOVED, MEANWHILE, ACCOUNT],
         "renew_connection" => &[KEY, REF, WORKS, MANUAL],
@@ -143,7 +149,9 @@ pub(super) fn all() -> BTreeSet<Code> {
         WORKS,
         MANUAL,
         COMPLETE,
+        METHOD,
         ELSEWHERE,
+        CHANGED,
         SESSION,
         WEBHOOK_URL,
         DISABLED,
@@ -171,6 +179,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("code_rejected", "The provider did not accept the authorization code. Start again."),
     ("credential_in_query", "A credential stands in the query. Send your API key in a header."),
     ("different_account", "This belongs to another account than the connection. Use the same account."),
+    (
+        "different_instance",
+        "This connection was made at another base URL, which never changes under a credential.",
+    ),
     ("handle_invalid", "The handle is wrong, or a newer one was given."),
     ("insufficient_permission", "This API key lacks the scope that this call needs. Use a key that has it."),
     ("insufficient_role", "The use case needs a higher role than this access token has anywhere."),
@@ -191,6 +203,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("not_gitlab", "Something else than GitLab answers at this address."),
     ("not_ready", "The database does not answer, or the process is stopping."),
     ("own_credential", "This could replace or revoke the very token that Mooring keeps."),
+    ("precondition_failed", "It was changed since you read it, and nothing is done. Read it again."),
     (
         "provider_unavailable",
         "The provider does not answer, so no newer token can be had now. Ask again later.",

@@ -1,6 +1,6 @@
 //! Connect sessions: a product lets its user connect an account, and completes it when that user is back.
 
-use super::{InTenant, find, view::ConnectionView};
+use super::{InTenant, find, version::Shown, view::ConnectionView};
 use crate::{
     connect::NewSession,
     domain::{Caller, ConnectSession, ConnectSessionState, Method, Permission},
@@ -179,7 +179,7 @@ pub(super) async fn complete_connect_session(
     let connection =
         state.connect.complete_session(&session, (&handle, &end_user), &caller.api_key_id).await?;
     let location = format!("/api/v1/connections/{}", connection.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(ConnectionView::of(connection, &state))))
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Shown::of(connection, &state)))
 }
 
 /// The session of that id, if the caller may know of it.

@@ -12,6 +12,7 @@ use utoipa::OpenApi;
 const EXAMPLES: &str = include_str!("examples.json");
 /// The methods of the proxy.
 const PROXIED: [&str; 7] = ["get", "head", "options", "post", "put", "patch", "delete"];
+const CONNECTION: &str = "#/components/schemas/Connection";
 const PROBLEM: &str = "application/problem+json";
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -70,6 +71,8 @@ fn headers() -> Value {
                   "schema": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}},
         "RetryAfter": {"description": "Seconds to wait before asking again", "schema": {"type": "integer", "minimum": 1}},
         "Challenge": {"description": "How to send an API key", "required": true, "schema": {"type": "string"}},
+        "ETag": {"description": "The version: for `If-None-Match`, and for `If-Match` where something is changed",
+                 "required": true, "schema": {"type": "string", "pattern": "^\"[A-Za-z0-9_.-]+\"$"}},
         "Location": {"description": "Where it can be read", "schema": {"type": "string"}},
     })
 }
@@ -88,6 +91,11 @@ fn describe(operation: &mut Value) {
     for (status, response) in responses.iter_mut() {
         let common = json!({"X-Request-Id": {"$ref": "#/components/headers/RequestId"}});
         response["headers"] = common;
+        let is_connection =
+            response.pointer("/content/application~1json/schema/$ref").is_some_and(|r| r == CONNECTION);
+        if is_connection || status == "304" {
+            response["headers"]["ETag"] = json!({"$ref": "#/components/headers/ETag"});
+        }
         if status == "201" {
             response["headers"]["Location"] = json!({"$ref": "#/components/headers/Location"});
         }

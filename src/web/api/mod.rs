@@ -1,6 +1,7 @@
 //! The HTTP API of the contract. Handlers are thin: extract, one verb, respond.
 
 mod api_keys;
+mod by_name;
 mod catalog;
 mod codes;
 mod connect_sessions;
@@ -11,6 +12,7 @@ mod events;
 mod page;
 mod renewals;
 mod tokens;
+mod version;
 mod view;
 mod webhook_endpoints;
 mod webhook_view;
@@ -38,6 +40,7 @@ pub fn router() -> OpenApiRouter<AppState> {
             connections::edit_connection,
             connections::delete_connection
         ))
+        .routes(routes!(by_name::put_connection))
         .routes(routes!(tokens::get_token, tokens::replace_token))
         .routes(routes!(renewals::renew_connection))
         .routes(routes!(renewals::check_connection))

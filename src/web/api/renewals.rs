@@ -3,6 +3,7 @@
 use super::{
     InTenant, actor, find,
     page::{Page, PageQuery},
+    version::Shown,
     view::{ConnectionView, RenewalView},
 };
 use crate::{
@@ -30,12 +31,12 @@ pub(super) async fn renew_connection(
     State(state): State<AppState>,
     Segment(reference): Segment,
     tenant: Query<InTenant>,
-) -> Result<Json<ConnectionView>, Problem> {
+) -> Result<Shown, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
     let was = find(&state, &caller, &reference, tenant).await?;
     let need = Need::NewerThan(was.credential.generation);
     match state.renewals.renew(was.id, need, RenewalCause::Requested).await {
-        Ok(held) => Ok(Json(ConnectionView::of(held.connection.clone(), &state))),
+        Ok(held) => Ok(Shown::of(held.connection.clone(), &state)),
         Err(error) => Err(renewal_problem(error, &was, &state)),
     }
 }
@@ -56,11 +57,11 @@ pub(super) async fn check_connection(
     State(state): State<AppState>,
     Segment(reference): Segment,
     tenant: Query<InTenant>,
-) -> Result<Json<ConnectionView>, Problem> {
+) -> Result<Shown, Problem> {
     let caller = key.may(Permission::ConnectionsRead)?;
     let was = find(&state, &caller, &reference, tenant).await?;
     let checked = state.health.check(was.id, &actor(&caller)).await?;
-    Ok(Json(ConnectionView::of(checked, &state)))
+    Ok(Shown::of(checked, &state))
 }
 
 /// The renewals of a connection, newest first.

@@ -1,6 +1,6 @@
 //! Tokens: handed out, rotated by hand, and looked up before anything is stored.
 
-use super::{InTenant, actor, connections::target, find, view::ConnectionView};
+use super::{InTenant, actor, connections::target, find, version::Shown, view::ConnectionView};
 use crate::{
     connect::{Inspected, Replacement},
     domain::{Account, CheckOutcome, Permission, Secret, TokenKind, UseCaseCheck},
@@ -132,15 +132,15 @@ pub(super) async fn replace_token(
     Segment(reference): Segment,
     Query(query): Query<ReplaceQuery>,
     JsonBody(new): JsonBody<NewToken>,
-) -> Result<Json<ConnectionView>, Problem> {
+) -> Result<Shown, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
     let was = find(&state, &caller, &reference, Query(InTenant { tenant: query.tenant })).await?;
     let replacement = Replacement {
-        token: Secret::new(new.token.trim()),
         allow_different_account: query.allow_different_account.unwrap_or(false),
+        ..Replacement::of(Secret::new(new.token.trim()))
     };
     let rotated = state.connect.replace(&was, replacement, &actor(&caller)).await?;
-    Ok(Json(ConnectionView::of(rotated, &state)))
+    Ok(Shown::of(rotated, &state))
 }
 
 /// A token to look up. One of `integration` and `base_url` says where.

@@ -2,6 +2,7 @@
 
 use super::{
     actor,
+    connections::own_tenant,
     page::{Page, PageQuery},
     webhook_view::WebhookEndpointView,
 };
@@ -76,15 +77,6 @@ pub(super) async fn create_webhook_endpoint(
     let (id, secret) = state.webhook_endpoints.add(request, &actor(&caller)).await?;
     let view = shown_once(&state, id, &secret).await?;
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(view)))
-}
-
-/// The tenant of a key that has one; else the one that was asked for.
-fn own_tenant(caller: &Caller, asked: Option<String>) -> Result<Option<String>, Problem> {
-    if caller.tenant.is_some() && asked.is_some() && caller.tenant != asked {
-        let detail = "This API key is bound to another tenant.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "tenant_forbidden", detail));
-    }
-    Ok(caller.tenant.clone().or(asked))
 }
 
 /// Removes a webhook endpoint and whatever waits for it.
