@@ -188,5 +188,6 @@ fn what(column: SealedColumn) -> &'static str {
         SealedColumn::WebhookSecrets => "webhook secrets",
         SealedColumn::EarlierWebhookSecrets => "earlier webhook secrets",
         SealedColumn::Brought => "credentials in connect sessions",
+        SealedColumn::IdempotentCalls => "answers of the API",
     }
 }

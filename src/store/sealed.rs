@@ -29,6 +29,8 @@ pub enum SealedColumn {
     EarlierWebhookSecrets,
     /// What people brought in connect sessions that are not completed.
     Brought,
+    /// Answers of the API that are given again.
+    IdempotentCalls,
 }
 
 /// What a reseal of one column did.
@@ -111,7 +113,7 @@ macro_rules! of_a_connection {
 
 impl SealedColumn {
     /// In the order of a reseal.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AccessTokens,
         Self::RefreshTokens,
         Self::Answers,
@@ -120,6 +122,7 @@ impl SealedColumn {
         Self::WebhookSecrets,
         Self::EarlierWebhookSecrets,
         Self::Brought,
+        Self::IdempotentCalls,
     ];
 
     fn column(self) -> Column {
@@ -134,6 +137,9 @@ impl SealedColumn {
                 column!("webhook_endpoints", "endpoint_id", "previous_secret", "s.url")
             }
             Self::Brought => column!("connect_sessions", "connect_session_id", "waiting", "s.return_url"),
+            Self::IdempotentCalls => {
+                column!("idempotent_calls", "call_id", "answer", "''", "s.claimed_at", "")
+            }
         }
     }
 }
@@ -228,7 +234,9 @@ impl Store {
                      select 6, substr(previous_secret, 2, 4) from webhook_endpoints
                       where previous_secret is not null
                       union all
-                     select 7, substr(waiting, 2, 4) from connect_sessions where waiting is not null) s
+                     select 7, substr(waiting, 2, 4) from connect_sessions where waiting is not null
+                      union all
+                     select 8, substr(answer, 2, 4) from idempotent_calls where answer is not null) s
               group by s.place, s.key_id
               order by s.place, s.key_id"
         )

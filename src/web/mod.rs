@@ -54,6 +54,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// The whole site.
 pub fn router(state: AppState, metrics: Metrics) -> Router {
     let (api, _) = api::router().split_for_parts();
+    let api = api.route_layer(from_fn_with_state(state.clone(), api::once));
     let docs = SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document());
     let docs = Router::from(docs).layer(SetResponseHeaderLayer::overriding(
         CONTENT_SECURITY_POLICY,

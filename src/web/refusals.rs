@@ -85,6 +85,9 @@ impl Problem {
             ProxyError::Path => because(StatusCode::BAD_REQUEST, "invalid_path"),
             ProxyError::CredentialInQuery => because(StatusCode::BAD_REQUEST, "credential_in_query"),
             ProxyError::OwnCredential => because(StatusCode::FORBIDDEN, "own_credential"),
+            ProxyError::NotAllowed(_) | ProxyError::Disguised => {
+                because(StatusCode::FORBIDDEN, "request_not_allowed")
+            }
             ProxyError::Upgrade => because(StatusCode::NOT_IMPLEMENTED, "upgrade_not_supported"),
             ProxyError::Method => because(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             ProxyError::Body => because(StatusCode::BAD_REQUEST, "body_incomplete"),

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
 /// A route, the scope that it needs, and a body that it can read.
-struct Route {
-    method: &'static str,
-    path: &'static str,
-    scope: &'static str,
-    body: &'static str,
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) scope: &'static str,
+    pub(crate) body: &'static str,
 }
 
 const fn route(method: &'static str, path: &'static str, scope: &'static str, body: &'static str) -> Route {
@@ -26,7 +26,7 @@ const WRITE: &str = "connections:write";
 
 const SESSION: &str = r#"{"tenant":"acme","end_user":"ada","return_url":"https://app.example.com/back"}"#;
 
-const ROUTES: [Route; 29] = [
+pub(crate) const ROUTES: [Route; 29] = [
     route("GET", "/api/v1/integrations", READ, ""),
     route("GET", "/api/v1/use-cases", READ, ""),
     route("POST", "/api/v1/tokens/inspect", WRITE, r#"{"integration":"none","token":"glpat-x"}"#),

@@ -191,13 +191,13 @@ on_both!(what_was_read_is_not_overwritten_unseen, async |on: On| {
     let checked = admin.request(Method::GET, path).header("if-none-match", &seen).send().await.expect(200);
     assert_ne!(checked.header("etag"), seen, "the answer shows when it was checked");
 
-    let patch = async |tag: &str, text: &str| {
+    let edit = async |tag: &str, text: &str| {
         let call = admin.request(Method::PATCH, path).header("if-match", tag);
         call.json(&json!({"description": text})).send().await
     };
-    let edited = patch(&seen, "first").await.expect(200);
+    let edited = edit(&seen, "first").await.expect(200);
     for stale in [seen.as_str(), "\"x\"", "nonsense", &format!("W/{}", edited.header("etag"))] {
-        patch(stale, "second").await.expect(412);
+        edit(stale, "second").await.expect(412);
         put_if(&admin, ("if-match", stale), &json!({})).await.expect(412);
         let call = admin.request(Method::DELETE, path).header("if-match", stale);
         call.send().await.expect(412);
@@ -207,6 +207,6 @@ on_both!(what_was_read_is_not_overwritten_unseen, async |on: On| {
         (now.json()["description"].as_str(), now.header("etag")),
         (Some("first"), edited.header("etag"))
     );
-    patch(&format!("\"x\", {}", edited.header("etag")), "third").await.expect(200);
-    patch("*", "fourth").await.expect(200);
+    edit(&format!("\"x\", {}", edited.header("etag")), "third").await.expect(200);
+    edit("*", "fourth").await.expect(200);
 });

@@ -72,7 +72,8 @@ on_both!(what_the_document_promises_is_kept, async |on: On| {
         probe: id(&connection),
         token: &token,
         key: admin.key(),
-        examples: 15,
+        // What the databases read differently is in the coverage of every bound, which is the same on both.
+        examples: if on == On::Sqlite { 15 } else { 3 },
         phases: "examples,coverage,fuzzing,stateful",
     };
     run.finds_nothing().await;

@@ -50,6 +50,12 @@ pub(super) struct NewApiKey {
     tenant: Option<String>,
     #[schema(min_items = 1)]
     scopes: Vec<Permission>,
+    /// Narrows a key with the scope `proxy`, and without `tokens:read` and `admin`, to requests such as
+    /// `GET /api/v4/projects/**`: a method or `*`, and a path below the base URL in which `*` is one segment and `**`, at
+    /// the end, one or more. GET allows HEAD. 50 at most.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    allow: Vec<String>,
     /// Such as `90d`; without it the key does not expire.
     expires_in: Option<String>,
 }
@@ -68,6 +74,7 @@ pub(super) async fn create_api_key(
         name: new.name,
         tenant: new.tenant,
         permissions: new.scopes,
+        allow: new.allow,
         expires_in: new.expires_in,
     };
     let made =

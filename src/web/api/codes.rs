@@ -51,6 +51,13 @@ const MEANWHILE: &[Code] = &[(409, "changed_meanwhile")];
 const ACCOUNT: &[Code] = &[(409, "different_account"), (409, "made_by_oauth")];
 const ELSEWHERE: &[Code] = &[(409, "different_instance")];
 const CHANGED: &[Code] = &[(412, "precondition_failed")];
+/// Calls that make something, with an `Idempotency-Key`.
+const ONCE: &[Code] = &[
+    (400, "invalid_idempotency_key"),
+    (409, "idempotency_answer_lost"),
+    (409, "idempotency_in_flight"),
+    (422, "idempotency_key_reused"),
+];
 const WORKS: &[Code] = &[(409, "action_required"), (503, "provider_unavailable")];
 const MANUAL: &[Code] = &[(409, "renewal_is_manual")];
 const COMPLETE: &[Code] = &[
@@ -76,6 +83,7 @@ const PROXY: &[Code] = &[
     (400, "credential_in_query"),
     (400, "invalid_path"),
     (403, "own_credential"),
+    (403, "request_not_allowed"),
     (404, "not_found"),
     (409, "ambiguous_name"),
     (409, "integration_misconfigured"),
@@ -92,7 +100,7 @@ pub(super) fn of(operation: &str) -> Option<Vec<Code>> {
     let groups: &[&[Code]] = match operation {
         "list_integrations" | "list_use_cases" => &[KEY],
         "inspect_token" => &[KEY, BODY, PLACE, INSPECT, FITS],
-        "create_connection" => &[KEY, TENANT, BODY, PLACE, INSPECT, FITS, NAME],
+        "create_connection" => &[ONCE, KEY, TENANT, BODY, PLACE, INSPECT, FITS, NAME],
         "list_connections" | "list_events" | "list_api_keys" | "list_webhook_endpoints" => &[KEY, QUERY],
         "get_connection" | "list_renewals" => &[KEY, REF],
         "delete_connection" => &[KEY, REF, CHANGED],
@@ -105,15 +113,15 @@ pub(super) fn of(operation: &str) -> Option<Vec<Code>> {
         "renew_connection" => &[KEY, REF, WORKS, MANUAL],
         "check_connection" => &[KEY, REF, MOVED, INSPECT],
         "list_projects" => &[KEY, REF, MOVED, INSPECT, WORKS, MANUAL],
-        "create_connect_session" => &[KEY, TENANT, BODY, REF, PLACE, SESSION],
+        "create_connect_session" => &[ONCE, KEY, TENANT, BODY, REF, PLACE, SESSION],
         "complete_connect_session" => {
             &[KEY, BODY, ID, PLACE, INSPECT, FITS, NAME, MOVED, MEANWHILE, ACCOUNT, COMPLETE]
         }
-        "create_api_key" => &[KEY, BODY],
+        "create_api_key" => &[ONCE, KEY, BODY],
         "get_connect_session" | "revoke_api_key" | "delete_webhook_endpoint" | "test_webhook_endpoint" => {
             &[KEY, ID]
         }
-        "create_webhook_endpoint" => &[KEY, TENANT, BODY, WEBHOOK_URL],
+        "create_webhook_endpoint" => &[ONCE, KEY, TENANT, BODY, WEBHOOK_URL],
         "rotate_webhook_secret" => &[KEY, BODY, ID],
         "list_deliveries" => &[KEY, QUERY, ID],
         "redeliver" => &[KEY, ID, DISABLED],
@@ -150,6 +158,7 @@ pub(super) fn all() -> BTreeSet<Code> {
         MANUAL,
         COMPLETE,
         METHOD,
+        ONCE,
         ELSEWHERE,
         CHANGED,
         SESSION,
@@ -184,6 +193,15 @@ const MEANINGS: &[(&str, &str)] = &[
         "This connection was made at another base URL, which never changes under a credential.",
     ),
     ("handle_invalid", "The handle is wrong, or a newer one was given."),
+    (
+        "idempotency_answer_lost",
+        "The answer was lost when the server stopped. See whether what it made is there.",
+    ),
+    (
+        "idempotency_in_flight",
+        "A request with this Idempotency-Key is being answered. Ask again in a moment.",
+    ),
+    ("idempotency_key_reused", "This Idempotency-Key was used for another request within the last day."),
     ("insufficient_permission", "This API key lacks the scope that this call needs. Use a key that has it."),
     ("insufficient_role", "The use case needs a higher role than this access token has anywhere."),
     ("insufficient_scope", "The use case needs a scope that this access token does not have."),
@@ -191,6 +209,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("internal_error", "Something went wrong here. Give the request id to the operator."),
     ("invalid_api_key", "Send a valid API key: Authorization: Bearer moor_…."),
     ("invalid_field", "A field of the body is wrong, and `errors` names it."),
+    ("invalid_idempotency_key", "An Idempotency-Key is 1 to 255 visible ASCII characters."),
     ("invalid_json", "The request body is not valid JSON."),
     ("invalid_parameter", "A parameter of the query is wrong, and `errors` names it."),
     ("invalid_path", "The path has . or .. in it, or characters that must be percent-encoded."),
@@ -211,6 +230,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("provider_unreachable", "The provider could not be reached, and `step` says where that failed."),
     ("rate_limited", "The provider asks for a pause. Ask again later."),
     ("renewal_is_manual", "Nobody but a person can renew this connection. Paste a new token on its page."),
+    ("request_not_allowed", "This API key may not send this request. It may send: GET /api/v4/projects/**."),
     ("return_url_not_registered", "This return URL is not registered in MOORING_RETURN_URLS, byte for byte."),
     ("self_rotation_unsupported", "This access token cannot rotate itself. Choose manual."),
     ("session_completed", "This session is completed: it made its connection already."),

@@ -73,6 +73,8 @@ fn headers() -> Value {
         "Challenge": {"description": "How to send an API key", "required": true, "schema": {"type": "string"}},
         "ETag": {"description": "The version: for `If-None-Match`, and for `If-Match` where something is changed",
                  "required": true, "schema": {"type": "string", "pattern": "^\"[A-Za-z0-9_.-]+\"$"}},
+        "Replayed": {"description": "It was made before, by a request with the same `Idempotency-Key`",
+                     "schema": {"const": "true"}},
         "Location": {"description": "Where it can be read", "schema": {"type": "string"}},
     })
 }
@@ -100,6 +102,10 @@ fn describe(operation: &mut Value) {
             response["headers"]["Location"] = json!({"$ref": "#/components/headers/Location"});
         }
     }
+    if codes.contains(&(409, "idempotency_in_flight")) {
+        take_a_name(operation);
+    }
+    let responses = operation["responses"].as_object_mut().expect("an operation has answers");
     let mut by_status = BTreeMap::<u16, Vec<&'static str>>::new();
     for (status, code) in codes {
         by_status.entry(status).or_default().push(code);
@@ -124,6 +130,15 @@ fn not_allowed() -> Value {
     response["headers"]["Allow"] =
         json!({"description": "The methods that it takes", "required": true, "schema": {"type": "string"}});
     response
+}
+
+/// Calls that make something are made once where they have a name.
+fn take_a_name(operation: &mut Value) {
+    operation["responses"]["201"]["headers"]["Idempotency-Replayed"] =
+        json!({"$ref": "#/components/headers/Replayed"});
+    operation["parameters"] = json!([{
+        "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255,
+        "pattern": "^[!-~]+$"}, "description": "A name of your choice for this call, such as a fresh UUID. Sent again         within a day, with the same request, it is not made again: you get the same answer."}]);
 }
 
 fn refusal(status: u16, codes: &[&'static str]) -> Value {
@@ -176,6 +191,7 @@ fn example((status, code): Code) -> (String, Value) {
                 json!("https://mooring.example.com/connections/0199a3c2-9f4e-7c3a-8d1e-2f3a4b5c6d7e/rotate");
         }
         "provider_unreachable" => problem["step"] = json!("tls"),
+        "idempotency_in_flight" => problem["retry_after"] = json!(1),
         "provider_unavailable" | "rate_limited" => problem["retry_after"] = json!(30),
         _ => {}
     }

@@ -9,6 +9,7 @@ mod connections;
 mod deliveries;
 mod document;
 mod events;
+mod once;
 mod page;
 mod renewals;
 mod tokens;
@@ -17,6 +18,7 @@ mod view;
 mod webhook_endpoints;
 mod webhook_view;
 
+pub(super) use once::once;
 pub(super) use view::EventView;
 
 use super::{error::Problem, extract::Query, state::AppState};
