@@ -62,5 +62,6 @@ mod sessions;
 mod settings_pages;
 mod store_contract;
 mod support;
+mod tenant_matrix;
 mod viewers;
 mod webhooks;
