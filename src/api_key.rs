@@ -1,17 +1,24 @@
 //! Makes API keys, for the command line, the API and the pages alike.
 
 use crate::{
-    domain::{Actor, Permission, Secret},
+    domain::{Actor, PatternError, Permission, RequestPattern, Secret},
     store::{ApiKey, NewApiKey, Store, StoreError},
     vault::ApiKeySecret,
 };
+use std::sync::Arc;
 use time::OffsetDateTime;
+
+const MOST_PATTERNS: usize = 50;
+/// In bytes.
+const LONGEST_PATTERN: usize = 500;
 
 /// What somebody wants a key to be.
 pub struct KeyRequest {
     pub name: String,
     pub tenant: Option<String>,
     pub permissions: Vec<Permission>,
+    /// Such as `GET /api/v4/projects/**`. Empty: every request.
+    pub allow: Vec<String>,
     /// Such as `90d`.
     pub expires_in: Option<String>,
 }
@@ -46,6 +53,7 @@ pub async fn create_key(
         name: new.name,
         tenant: new.tenant,
         permissions: new.permissions,
+        allow: new.allow,
         digest: new.digest,
         created_at: now,
         expires_at: new.expires_at,
@@ -74,6 +82,7 @@ fn checked(request: KeyRequest, now: OffsetDateTime) -> Result<NewApiKey, KeyReq
     if permissions.is_empty() {
         return refuse("scopes", "Give the key at least one scope.");
     }
+    let allow = patterns(&request.allow, &permissions)?;
     let expires_at = match request.expires_in.as_deref().map(|text| end(text, now)) {
         None => None,
         Some(Some(end)) => Some(end),
@@ -85,8 +94,28 @@ fn checked(request: KeyRequest, now: OffsetDateTime) -> Result<NewApiKey, KeyReq
         name,
         tenant: request.tenant,
         permissions,
+        allow,
         expires_at,
     })
+}
+
+/// The requests that a key is narrowed to. With an access token in hand anything could be sent, so such a key gets none.
+fn patterns(texts: &[String], permissions: &[Permission]) -> Result<Arc<[RequestPattern]>, KeyRequestError> {
+    let refuse = |message: String| KeyRequestError::Field { field: "allow", message };
+    if texts.is_empty() {
+        return Ok(Arc::default());
+    }
+    if texts.len() > MOST_PATTERNS || texts.iter().any(|text| text.len() > LONGEST_PATTERN) {
+        return Err(refuse("There are 50 patterns at most, each of 500 characters at most.".into()));
+    }
+    let has = |wanted| permissions.contains(&wanted);
+    if !has(Permission::Proxy) || has(Permission::TokensRead) || has(Permission::Admin) {
+        let message = "Patterns are for a key with the scope proxy, and without tokens:read and admin: with a token in \
+                       hand anything could be sent.";
+        return Err(refuse(message.into()));
+    }
+    let parsed = |text: &String| text.parse().map_err(|error: PatternError| refuse(error.to_string()));
+    texts.iter().map(parsed).collect()
 }
 
 fn end(text: &str, now: OffsetDateTime) -> Option<OffsetDateTime> {

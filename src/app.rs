@@ -146,6 +146,7 @@ impl App {
         }));
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
             state.store.sweep_deliveries(state.clock.now()).await?;
+            state.store.sweep_calls(state.clock.now()).await?;
             state.store.sweep(state.clock.now()).await
         }));
         Ok(())

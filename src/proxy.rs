@@ -8,6 +8,7 @@
 mod body;
 mod headers;
 mod lfs;
+mod narrow;
 mod rewrite;
 mod target;
 
@@ -73,6 +74,12 @@ pub enum ProxyError {
         "This could replace or revoke the very token that Mooring keeps. Rotate or disconnect the connection in Mooring instead."
     )]
     OwnCredential,
+    #[error("This API key may not send this request. It may send: {0}.")]
+    NotAllowed(String),
+    #[error(
+        "A form can name another method in itself (_method), and this API key may not send that one. Send JSON, or use a key that may send every method to this path."
+    )]
+    Disguised,
     #[error("The proxy does not switch protocols. Send plain HTTP requests.")]
     Upgrade,
     #[error("The proxy does not take this method.")]
@@ -91,8 +98,10 @@ impl Proxy {
         if self.provider.api().endangers_own_token(&ask.method, ask.path) {
             return Err(ProxyError::OwnCredential);
         }
+        narrow::refuse(caller, &ask)?;
         // Before the token: a body may take its time to come.
         let body = Outgoing::read(ask.body, announced(&ask.headers)).await?;
+        narrow::refuse_disguised(caller, (&ask.method, ask.path), &ask.headers, &body)?;
         let handed = self.handout.hand_out(caller, token(ask.reference, None)).await?;
         let connection = &handed.held.connection;
         let instance = self.instances.of(connection)?;

@@ -25,6 +25,9 @@ pub(super) enum ApiKeyCommand {
         /// key reads connections and their tokens
         #[arg(long = "scope", default_values = ["connections:read", "tokens:read"])]
         scopes: Vec<Permission>,
+        /// Narrows a key with the scope `proxy` to requests such as `GET /api/v4/projects/**`; may be repeated
+        #[arg(long)]
+        allow: Vec<String>,
         /// Such as `90d`; without it the key does not expire
         #[arg(long)]
         expires_in: Option<String>,
@@ -51,8 +54,9 @@ pub(super) async fn run(command: ApiKeyCommand, config: &Config) -> Result<(), F
     let store = open(config).await?;
     let now = Clock::default().now();
     match command {
-        ApiKeyCommand::Create { name, tenant, scopes, expires_in, json } => {
-            create(&store, KeyRequest { name, tenant, permissions: scopes, expires_in }, now, json).await?;
+        ApiKeyCommand::Create { name, tenant, scopes, allow, expires_in, json } => {
+            let request = KeyRequest { name, tenant, permissions: scopes, allow, expires_in };
+            create(&store, request, now, json).await?;
         }
         ApiKeyCommand::List { json } => list(&store, now, json).await?,
         ApiKeyCommand::Revoke { id, json } => revoke(&store, id, now, json).await?,

@@ -131,7 +131,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::CheckConfig { json } => check_config(json),
         Command::Openapi => {
-            print(&web::document().to_pretty_json().map_err(anyhow::Error::from)?);
+            print(&format!("{:#}", web::document()));
             Ok(())
         }
         Command::Doctor(asked) => doctor::run(&asked).await,

@@ -189,5 +189,6 @@ fn what(column: SealedColumn) -> &'static str {
         SealedColumn::EarlierWebhookSecrets => "earlier webhook secrets",
         SealedColumn::Brought => "credentials in connect sessions",
         SealedColumn::SignIns => "sign-ins under way",
+        SealedColumn::IdempotentCalls => "answers of the API",
     }
 }

@@ -28,6 +28,18 @@ pub struct Pasted {
 pub struct Replacement {
     pub token: Secret,
     pub allow_different_account: bool,
+    pub token_kind: Option<TokenKind>,
+    /// `None`: the connection stays for what it is.
+    pub use_cases: Option<Vec<String>>,
+    /// `None`: it renews as the token before.
+    pub renewal: Option<RenewalKind>,
+}
+
+impl Replacement {
+    /// A token of the same account, for the same use.
+    pub fn of(token: Secret) -> Self {
+        Self { token, allow_different_account: false, token_kind: None, use_cases: None, renewal: None }
+    }
 }
 
 /// What a token turned out to be, with every use case checked.
@@ -146,15 +158,16 @@ impl Connect {
         }
         let place = Place { integration: was.integration.clone(), instance: self.instances.of(was)? };
         let now = self.clock.now();
-        let found = self.provider.api().inspect(&place.instance, &replacement.token, None, now).await?;
-        let token = &replacement.token;
+        let Replacement { token, token_kind, .. } = &replacement;
+        let found = self.provider.api().inspect(&place.instance, token, *token_kind, now).await?;
         let mut was = was.clone();
         for _ in 0..MOST_SWAPS {
+            was.use_cases = replacement.use_cases.clone().unwrap_or(was.use_cases);
             if !replacement.allow_different_account {
                 same_account(was.account.as_ref(), found.account.as_ref())?;
             }
             let checks = self.checked(&place, token, &found, &was.use_cases, &was.name).await?;
-            let kept = was.credential.renewal;
+            let kept = replacement.renewal.unwrap_or(was.credential.renewal);
             let renewal = self.chosen_renewal(kept, &place, token, &found, &was.name).await?;
             let credential = self.pasted(token.clone(), renewal, &found);
             let account = Found { found: &found, checks, method: Method::AccessToken };

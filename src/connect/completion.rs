@@ -125,7 +125,7 @@ impl Connect {
         actor: &Actor,
     ) -> Result<Connection, ConnectError> {
         let was = self.store.connection(id).await?.ok_or(ConnectError::Gone)?;
-        self.replace(&was, Replacement { token, allow_different_account: false }, actor).await
+        self.replace(&was, Replacement::of(token), actor).await
     }
 
     async fn adopt_in_session(

@@ -40,6 +40,10 @@ pub enum ConnectError {
     /// `None`: the provider does not say whose it is.
     #[error("{}", different_account(was.as_deref(), now.as_deref()))]
     DifferentAccount { was: Option<String>, now: Option<String> },
+    #[error(
+        "This connection was made at {0}, and a base URL never changes under a credential. Choose another name, or disconnect it first."
+    )]
+    Elsewhere(String),
     #[error("This connection was made by OAuth: reauthorize it instead of pasting a token.")]
     MadeByOAuth,
     #[error("This connection was made with an access token: rotate the token instead.")]
@@ -82,6 +86,7 @@ impl ConnectError {
             Self::Exchange(ExchangeError::Rejected) => "code_rejected",
             Self::Exchange(ExchangeError::Unavailable { .. }) => "provider_unavailable",
             Self::DifferentAccount { .. } => "different_account",
+            Self::Elsewhere(_) => "different_instance",
             Self::MadeByOAuth => "made_by_oauth",
             Self::MadeByAccessToken => "made_by_access_token",
             Self::SelfRotationUnsupported(_) => "self_rotation_unsupported",

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const LONGEST_NAME: usize = 100;
+/// The API has connections by their names below it.
+const RESERVED: &str = "by-name";
 const LONGEST_DESCRIPTION: usize = 1_000;
 const MOST_TAGS: usize = 50;
 const LONGEST_TAG: usize = 200;
@@ -20,7 +22,7 @@ pub enum Target {
 }
 
 /// What a person says about a connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     pub name: String,
     pub description: Option<String>,
@@ -87,6 +89,9 @@ pub(super) fn name(text: &str) -> Result<String, ConnectError> {
     if name.chars().any(|c| c.is_control() || "/\\?#%".contains(c)) {
         return refuse("A name has no slash, question mark, #, % or control character.");
     }
+    if name == RESERVED {
+        return refuse("This name stands for something else in addresses. Choose another one.");
+    }
     if Uuid::parse_str(name).is_ok() {
         return refuse("A name must not look like an id.");
     }
@@ -121,7 +126,9 @@ mod tests {
     #[test]
     fn names_can_stand_in_an_address() {
         assert_eq!(name("  acme review ").unwrap(), "acme review");
-        for bad in ["", " ", "a/b", "a?b", "a#b", "a%2fb", "a\nb", "0199a3c2-9f4e-7c3a-8d1e-2f3a4b5c6d7e"] {
+        for bad in
+            ["", " ", "by-name", "a/b", "a?b", "a#b", "a%2fb", "a\nb", "0199a3c2-9f4e-7c3a-8d1e-2f3a4b5c6d7e"]
+        {
             assert!(name(bad).is_err(), "{bad:?}");
         }
         assert!(name(&"x".repeat(101)).is_err());

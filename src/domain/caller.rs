@@ -1,6 +1,7 @@
 //! The program that asks, and what its API key lets it do.
 
-use super::words::words;
+use super::{RequestPattern, words::words};
+use std::sync::Arc;
 
 words! {
     /// What an API key may do. `admin` implies all; `connections:write` implies `connections:read`.
@@ -20,6 +21,8 @@ pub struct Caller {
     /// `Some`: the key sees this tenant's connections and nothing else.
     pub tenant: Option<String>,
     pub permissions: Vec<Permission>,
+    /// The requests that it may send through the proxy. Empty: all.
+    pub allow: Arc<[RequestPattern]>,
 }
 
 impl Caller {
@@ -42,6 +45,7 @@ mod tests {
             api_key_id: "k".into(),
             tenant: None,
             permissions: permissions.to_vec(),
+            allow: Arc::default(),
         };
         assert!(with(&[Permission::Admin]).may(Permission::TokensRead));
         assert!(with(&[Permission::ConnectionsWrite]).may(Permission::ConnectionsRead));

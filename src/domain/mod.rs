@@ -12,6 +12,7 @@ pub mod credential;
 mod event;
 mod id;
 mod integration;
+mod request_pattern;
 mod role;
 mod scope;
 mod secret;
@@ -32,6 +33,7 @@ pub use id::{
     WebhookEndpointId, quoted_id,
 };
 pub use integration::{Integration, OAuthApplication};
+pub use request_pattern::{PatternError, RequestPattern};
 pub use role::Role;
 pub use scope::Scopes;
 pub use secret::Secret;

@@ -8,10 +8,10 @@ use super::{
     rows::{Reader, json, micros, tenant_column, tenant_from},
 };
 use crate::{
-    domain::{Actor, Change, EventKind, Permission},
+    domain::{Actor, Change, EventKind, Permission, RequestPattern},
     vault::Digest,
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 use time::OffsetDateTime;
 
 /// An API key as kept: never the key itself.
@@ -21,6 +21,8 @@ pub struct ApiKey {
     pub name: String,
     pub tenant: Option<String>,
     pub permissions: Vec<Permission>,
+    /// The requests that it may send through the proxy. Empty: all.
+    pub allow: Arc<[RequestPattern]>,
     pub digest: Digest,
     pub created_at: OffsetDateTime,
     pub expires_at: Option<OffsetDateTime>,
@@ -36,6 +38,7 @@ pub struct NewApiKey {
     pub name: String,
     pub tenant: Option<String>,
     pub permissions: Vec<Permission>,
+    pub allow: Arc<[RequestPattern]>,
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -67,6 +70,7 @@ struct ApiKeyRow {
     name: String,
     tenant: String,
     permissions: String,
+    allow: String,
     secret_hash: Vec<u8>,
     created_at: i64,
     expires_at: Option<i64>,
@@ -81,6 +85,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
         let read = Reader { table: "api_keys", row: &row.api_key_id };
         Ok(Self {
             permissions: read.json(&row.permissions)?,
+            allow: patterns(&read, &row.allow)?,
             created_at: read.instant(row.created_at)?,
             expires_at: read.instant_if_any(row.expires_at)?,
             revoked_at: read.instant_if_any(row.revoked_at)?,
@@ -93,6 +98,12 @@ impl TryFrom<ApiKeyRow> for ApiKey {
     }
 }
 
+/// A pattern that this version does not understand allows nothing: its key cannot be read.
+fn patterns(read: &Reader<'_>, column: &str) -> Result<Arc<[RequestPattern]>, StoreError> {
+    let texts: Vec<String> = read.json(column)?;
+    texts.iter().map(|text| read.word(text)).collect()
+}
+
 impl Store {
     pub async fn add_api_key(
         &self,
@@ -103,8 +114,9 @@ impl Store {
         let told = event(EventKind::ApiKeyCreated, at, &key.id, key.tenant.as_deref(), actor);
         in_transaction!(self.db, |tx| {
             sqlx::query(
-                "insert into api_keys (api_key_id, name, tenant, permissions, secret_hash, created_at, expires_at)
-                 values ($1, $2, $3, $4, $5, $6, $7)",
+                "insert into api_keys (api_key_id, name, tenant, permissions, secret_hash, created_at, expires_at,
+                                       allow)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
             .bind(&key.id)
             .bind(&key.name)
@@ -113,6 +125,7 @@ impl Store {
             .bind(&key.digest)
             .bind(micros(at))
             .bind(key.expires_at.map(micros))
+            .bind(json(&key.allow.iter().map(ToString::to_string).collect::<Vec<_>>()))
             .execute(&mut *tx)
             .await?;
             append_event!(tx, &told);
@@ -122,7 +135,7 @@ impl Store {
 
     pub async fn api_key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
         let row: Option<ApiKeyRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select api_key_id, name, tenant, permissions, secret_hash,
+            "select api_key_id, name, tenant, permissions, allow, secret_hash,
                     created_at, expires_at, revoked_at, last_used_at
                from api_keys
               where api_key_id = $1",
@@ -143,7 +156,7 @@ impl Store {
     ) -> Result<Vec<ApiKey>, StoreError> {
         let rows: Vec<ApiKeyRow> = on!(self.db, read, |pool| {
             sqlx::query_as(
-            "select api_key_id, name, tenant, permissions, secret_hash,
+            "select api_key_id, name, tenant, permissions, allow, secret_hash,
                     created_at, expires_at, revoked_at, last_used_at
                from api_keys
               where $1 = case when revoked_at is null and (expires_at is null or expires_at > $2)
@@ -182,7 +195,7 @@ impl Store {
     /// All keys, also revoked ones, in the order of their ids after `after`.
     pub async fn list_api_keys(&self, after: Option<&str>, limit: i64) -> Result<Vec<ApiKey>, StoreError> {
         let rows: Vec<ApiKeyRow> = on!(self.db, read, |pool| sqlx::query_as(
-            "select api_key_id, name, tenant, permissions, secret_hash,
+            "select api_key_id, name, tenant, permissions, allow, secret_hash,
                     created_at, expires_at, revoked_at, last_used_at
                from api_keys
               where api_key_id > $1
@@ -234,6 +247,7 @@ mod tests {
             name: "ci".into(),
             tenant: None,
             permissions: vec![],
+            allow: Arc::default(),
             digest: vec![213],
             created_at: OffsetDateTime::UNIX_EPOCH,
             expires_at: None,

@@ -2,6 +2,7 @@
 
 use super::{
     Store, StoreError,
+    credentials::brought,
     db::in_transaction,
     events::{append_event, event},
     rows::{json, micros, tenant_column},
@@ -156,8 +157,8 @@ impl Store {
             bind_connection!(connection).execute(&mut *tx).await.map_err(name_taken)?;
             sqlx::query(
                 "insert into credentials (connection_id, generation, access_token, refresh_token, scopes, renewal,
-                                          obtained_at, expires_at, renew_at)
-                 values ($1, 1, $2, $3, $4, $5, $6, $7, $8)",
+                                          obtained_at, expires_at, renew_at, brought_hash)
+                 values ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)",
             )
             .bind(connection.id.to_string())
             .bind(&sealed.access_token)
@@ -167,6 +168,7 @@ impl Store {
             .bind(micros(credential.obtained_at))
             .bind(credential.expires_at.map(micros))
             .bind(connection.credential.renew_at.map(micros))
+            .bind(brought(credential))
             .execute(&mut *tx)
             .await?;
             append_event!(tx, &told);

@@ -14,7 +14,7 @@ use crate::{
     domain::{
         Actor, BaseUrl, Change, Connection, ConnectionId, Credential, EventKind, Renewal, RenewalKind, Secret,
     },
-    vault::{Binding, Keyring, VaultError},
+    vault::{Binding, Digest, Keyring, VaultError, digest},
 };
 use time::OffsetDateTime;
 
@@ -103,7 +103,7 @@ impl Store {
             let changed = sqlx::query(
                 "update credentials
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
-                        renewal = $6, obtained_at = $7, expires_at = $8, renew_at = $9, stopped = null,
+                        renewal = $6, obtained_at = $7, expires_at = $8, renew_at = $9, brought_hash = $10, stopped = null,
                         failure_code = null, failure_message = null, failure_since = null,
                         failure_attempts = 0, next_attempt_at = null, rejections = 0, told_before = null
                   where connection_id = $1 and generation = $2",
@@ -117,6 +117,7 @@ impl Store {
             .bind(micros(credential.credential.obtained_at))
             .bind(credential.credential.expires_at.map(micros))
             .bind(credential.renew_at.map(micros))
+            .bind(brought(credential.credential))
             .execute(&mut *tx)
             .await?
             .rows_affected();
@@ -128,6 +129,21 @@ impl Store {
         });
         self.tell(&Change::Connection(was.id));
         Ok(Some(generation))
+    }
+
+    /// Whether this is the access token that was brought last, or the one that is held now.
+    pub async fn is_brought(&self, id: ConnectionId, token: &Secret) -> Result<bool, StoreError> {
+        let hash: Option<Option<Vec<u8>>> = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select brought_hash from credentials where connection_id = $1"
+        )
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?);
+        if hash.flatten() == Some(digest(token.expose())) {
+            return Ok(true);
+        }
+        let held = self.open_credential(id).await?;
+        Ok(held.is_some_and(|held| held.credential.access_token.is_same(token)))
     }
 
     /// Credentials whose time to renew has come, longest due first: up to `limit` of each circuit, so that one
@@ -163,6 +179,12 @@ impl Store {
         let read = |id: &String| super::rows::Reader { table: "credentials", row: id }.word(id);
         ids.iter().map(read).collect()
     }
+}
+
+/// The hash of an access token that somebody brought. `None`: it came by consent, and no one could bring it again.
+pub(super) fn brought(credential: &Credential) -> Option<Digest> {
+    let by_consent = matches!(credential.renewal, Renewal::Refresh(_));
+    (!by_consent).then(|| digest(credential.access_token.expose()))
 }
 
 fn binding<'a>(row: &'a str, field: &'static str, base_url: &'a str, generation: i64) -> Binding<'a> {

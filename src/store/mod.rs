@@ -1,7 +1,8 @@
 //! Everything that is kept: one concrete `Store` on SQLite and PostgreSQL, one SQL text for both.
 //!
 //! Plaintext of a credential leaves it only as a `Secret`, through `credentials.rs`, `authorizations.rs`,
-//! `connect_sessions.rs`, `single_sign_ons.rs` and `revocations.rs`; a signing secret through `endpoint_health.rs`. No transaction is open across a call
+//! `connect_sessions.rs`, `single_sign_ons.rs` and `revocations.rs`; a signing secret through `endpoint_health.rs`; an
+//! answer that is given again through `idempotent_calls.rs`. No transaction is open across a call
 //! to a provider. Every change of a connection or an API key writes its event in the same transaction: the
 //! log is the change feed.
 
@@ -22,6 +23,7 @@ mod endpoint_health;
 mod events;
 mod expiry;
 mod figures;
+mod idempotent_calls;
 mod identities;
 mod invitations;
 mod leases;
@@ -59,6 +61,7 @@ pub use endpoint_health::WebhookTarget;
 pub use events::{EventFilter, EventPage, LoggedEvent, Watcher};
 pub use expiry::{Enders, Ending};
 pub use figures::{ConnectionFigures, EXPIRING_WITHIN_DAYS, Figures, NoticeFigures, RenewalFigures};
+pub use idempotent_calls::{Claim, IdempotentCall};
 pub use identities::{Admitted, Identity, KeptOut};
 pub use invitations::{Invitation, Invited};
 pub use look::Schema;

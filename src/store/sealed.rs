@@ -31,6 +31,8 @@ pub enum SealedColumn {
     Brought,
     /// Code verifiers of sign-ins under way.
     SignIns,
+    /// Answers of the API that are given again.
+    IdempotentCalls,
 }
 
 /// What a reseal of one column did.
@@ -113,7 +115,7 @@ macro_rules! of_a_connection {
 
 impl SealedColumn {
     /// In the order of a reseal.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AccessTokens,
         Self::RefreshTokens,
         Self::Answers,
@@ -123,6 +125,7 @@ impl SealedColumn {
         Self::EarlierWebhookSecrets,
         Self::Brought,
         Self::SignIns,
+        Self::IdempotentCalls,
     ];
 
     fn column(self) -> Column {
@@ -138,6 +141,9 @@ impl SealedColumn {
             }
             Self::Brought => column!("connect_sessions", "connect_session_id", "waiting", "s.return_url"),
             Self::SignIns => column!("single_sign_ons", "state_hash", "code_verifier", "s.issuer"),
+            Self::IdempotentCalls => {
+                column!("idempotent_calls", "call_id", "answer", "''", "s.claimed_at", "")
+            }
         }
     }
 }
@@ -234,7 +240,9 @@ impl Store {
                       union all
                      select 7, substr(waiting, 2, 4) from connect_sessions where waiting is not null
                       union all
-                     select 8, substr(code_verifier, 2, 4) from single_sign_ons) s
+                     select 8, substr(code_verifier, 2, 4) from single_sign_ons
+                      union all
+                     select 9, substr(answer, 2, 4) from idempotent_calls where answer is not null) s
               group by s.place, s.key_id
               order by s.place, s.key_id"
         )

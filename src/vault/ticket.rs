@@ -28,9 +28,9 @@ pub fn digest(token: &str) -> Digest {
     digest_of(token.as_bytes())
 }
 
-/// The same of a token that is no text.
-pub fn digest_of(token: &[u8]) -> Digest {
-    Sha256::digest(token).to_vec()
+/// The SHA-256 of anything.
+pub fn digest_of(bytes: &[u8]) -> Digest {
+    Sha256::digest(bytes).to_vec()
 }
 
 #[cfg(test)]

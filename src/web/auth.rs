@@ -19,6 +19,11 @@ use subtle::ConstantTimeEq;
 pub struct Key(Caller);
 
 impl Key {
+    /// The API key's id.
+    pub fn id(&self) -> &str {
+        &self.0.api_key_id
+    }
+
     /// The caller, if its key has this permission.
     pub fn may(self, permission: Permission) -> Result<Caller, Problem> {
         if self.0.may(permission) {
@@ -66,6 +71,7 @@ impl Key {
             api_key_id: key.id.clone(),
             tenant: key.tenant.clone(),
             permissions: key.permissions.clone(),
+            allow: Arc::clone(&key.allow),
         }))
     }
 }

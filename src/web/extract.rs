@@ -51,7 +51,8 @@ fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn unreadable(status: StatusCode) -> Problem {
+/// A body that could not be read, or was too large.
+pub(super) fn unreadable(status: StatusCode) -> Problem {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         return Problem::new(status, "body_too_large", "A request body is 256 KiB at most.");
     }

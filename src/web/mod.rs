@@ -53,10 +53,13 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 
 /// The whole site.
 pub fn router(state: AppState, metrics: Metrics) -> Router {
-    let (api, document) = api::router().split_for_parts();
-    let docs = Router::from(SwaggerUi::new("/docs").url("/openapi.json", document)).layer(
-        SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY)),
-    );
+    let (api, _) = api::router().split_for_parts();
+    let api = api.route_layer(from_fn_with_state(state.clone(), api::once));
+    let docs = SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document());
+    let docs = Router::from(docs).layer(SetResponseHeaderLayer::overriding(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(DOCS_POLICY),
+    ));
     let health = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
     let common = ServiceBuilder::new()
         .map_request(without_foreign_id)

@@ -13,7 +13,10 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
+    http::{
+        HeaderValue, StatusCode,
+        header::{ALLOW, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -22,6 +25,9 @@ use percent_encoding::percent_decode_str;
 
 /// Git sends its credentials only after this; other clients do not mind.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"Mooring\", charset=\"UTF-8\"");
+
+/// What the proxy takes (RFC 9110 section 10.2.1). Other methods that are tokens go on as well.
+const TAKEN: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE");
 
 pub fn router() -> Router<AppState> {
     Router::new().route("/proxy/{ref}/{*path}", any(forward))
@@ -32,6 +38,9 @@ async fn forward(State(state): State<AppState>, request: Request) -> Response {
         Ok(answer) => answer,
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
             ([(WWW_AUTHENTICATE, CHALLENGE)], problem).into_response()
+        }
+        Err(problem) if problem.status() == StatusCode::METHOD_NOT_ALLOWED => {
+            ([(ALLOW, TAKEN)], problem).into_response()
         }
         Err(problem) => problem.into_response(),
     }

@@ -7,7 +7,7 @@ use crate::{
     handout::HandoutError,
     health::CheckError,
     notify::EndpointError,
-    providers::{InspectError, UnknownInstance},
+    providers::{ExchangeError, InspectError, UnknownInstance},
     proxy::ProxyError,
     renewal::RenewalError,
     store::StoreError,
@@ -85,6 +85,9 @@ impl Problem {
             ProxyError::Path => because(StatusCode::BAD_REQUEST, "invalid_path"),
             ProxyError::CredentialInQuery => because(StatusCode::BAD_REQUEST, "credential_in_query"),
             ProxyError::OwnCredential => because(StatusCode::FORBIDDEN, "own_credential"),
+            ProxyError::NotAllowed(_) | ProxyError::Disguised => {
+                because(StatusCode::FORBIDDEN, "request_not_allowed")
+            }
             ProxyError::Upgrade => because(StatusCode::NOT_IMPLEMENTED, "upgrade_not_supported"),
             ProxyError::Method => because(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             ProxyError::Body => because(StatusCode::BAD_REQUEST, "body_incomplete"),
@@ -134,11 +137,14 @@ impl From<ConnectError> for Problem {
         let status = match &error {
             ConnectError::NameTaken(_)
             | ConnectError::Instance(UnknownInstance::Gone(_) | UnknownInstance::Moved(_))
+            | ConnectError::Exchange(ExchangeError::Misconfigured { .. })
             | ConnectError::DifferentAccount { .. }
+            | ConnectError::Elsewhere(_)
             | ConnectError::MadeByOAuth
             | ConnectError::MadeByAccessToken
             | ConnectError::ChangedMeanwhile => StatusCode::CONFLICT,
             ConnectError::Gone => StatusCode::NOT_FOUND,
+            ConnectError::Exchange(ExchangeError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         match error {
@@ -151,6 +157,9 @@ impl From<ConnectError> for Problem {
                 let mut problem = Self::new(status, code, detail);
                 problem.0.help_url = Some(mend_at);
                 problem
+            }
+            ConnectError::Exchange(ExchangeError::Unavailable { .. }) => {
+                Self::new(status, code, detail).retry_after(Duration::from_secs(60))
             }
             _ => Self::new(status, code, detail),
         }

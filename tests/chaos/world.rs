@@ -93,6 +93,7 @@ impl World {
             name: "chaos".into(),
             tenant: None,
             permissions: vec![Permission::Admin],
+            allow: vec![],
             expires_in: None,
         };
         let made = create_key(&store, request, Clock::default().now(), &Actor::CommandLine).await.unwrap();

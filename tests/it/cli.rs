@@ -435,6 +435,19 @@ async fn a_wrong_key_is_found_at_the_start() {
     assert_eq!(code, Some(0), "nothing was spoilt");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_is_narrowed() {
+    let folder = folder();
+    let create =
+        ["api-key", "create", "--name", "ci", "--allow", "GET /api/v4/user", "--allow", "* /api/graphql"];
+    let refused = run(folder.path(), &create, &[]).await.expect(2);
+    assert!(refused.err.contains("scope proxy") && refused.out.is_empty(), "{}", refused.err);
+    let made = run(folder.path(), &[&create[..], &["--scope", "proxy"]].concat(), &[]).await.expect(0);
+    assert!(made.line().starts_with("moor_"));
+    let wrong = ["api-key", "create", "--name", "ci", "--scope", "proxy", "--allow", "/api/v4/user"];
+    run(folder.path(), &wrong, &[]).await.expect(2);
+}
+
 #[tokio::test]
 async fn an_api_key_is_made_and_revoked_beside_a_running_server() {
     let folder = folder();

@@ -37,6 +37,7 @@ async fn used(app: &TestApp, page: &str, name: &str, days: &[(u64, i64)]) -> Str
         name: name.into(),
         tenant: None,
         permissions: vec![Permission::TokensRead],
+        allow: vec![],
         expires_in: None,
     };
     let made = create_key(store, request, app.clock.now(), &Actor::CommandLine).await.unwrap();

@@ -8,6 +8,7 @@ mod credentials;
 mod events;
 mod expiry;
 mod figures;
+mod idempotent_calls;
 mod notices;
 mod opening;
 mod people;

@@ -10,7 +10,7 @@ use crate::{
     domain::Permission,
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{JsonBody, Query, Segment},
         state::AppState,
     },
@@ -27,8 +27,7 @@ use utoipa::ToSchema;
 /// All API keys, also those that were revoked.
 #[utoipa::path(get, path = "/api/v1/api-keys", tag = "administration", security(("api_key" = [])),
     params(PageQuery), responses(
-    (status = 200, description = "A page of API keys", body = Page<ApiKeyView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of API keys", body = Page<ApiKeyView>)))]
 pub(super) async fn list_api_keys(
     key: Key,
     State(state): State<AppState>,
@@ -44,21 +43,27 @@ pub(super) async fn list_api_keys(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewApiKey {
-    #[schema(example = "ci")]
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Binds the key to one tenant.
+    #[schema(min_length = 1, max_length = 200)]
     tenant: Option<String>,
+    #[schema(min_items = 1)]
     scopes: Vec<Permission>,
+    /// Narrows a key with the scope `proxy`, and without `tokens:read` and `admin`, to requests such as
+    /// `GET /api/v4/projects/**`: a method or `*`, and a path below the base URL in which `*` is one segment and `**`, at
+    /// the end, one or more. GET allows HEAD. 50 at most.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    allow: Vec<String>,
     /// Such as `90d`; without it the key does not expire.
-    #[schema(example = "90d")]
     expires_in: Option<String>,
 }
 
 /// Makes an API key.
 #[utoipa::path(post, path = "/api/v1/api-keys", tag = "administration", security(("api_key" = [])),
     request_body = NewApiKey, responses(
-    (status = 201, description = "The key, shown this once", body = ApiKeyView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 201, description = "The key, shown this once", body = ApiKeyView)))]
 pub(super) async fn create_api_key(
     key: Key,
     State(state): State<AppState>,
@@ -69,6 +74,7 @@ pub(super) async fn create_api_key(
         name: new.name,
         tenant: new.tenant,
         permissions: new.scopes,
+        allow: new.allow,
         expires_in: new.expires_in,
     };
     let made =
@@ -88,8 +94,7 @@ fn refused(error: KeyRequestError) -> Problem {
 /// Revokes an API key, everywhere within a second.
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "administration", security(("api_key" = [])),
     params(("id" = String, Path, description = "The key's id")), responses(
-    (status = 204, description = "Revoked"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 204, description = "Revoked")))]
 pub(super) async fn revoke_api_key(
     key: Key,
     State(state): State<AppState>,

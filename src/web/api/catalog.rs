@@ -3,11 +3,7 @@
 use super::page::Page;
 use crate::{
     domain::{Integration, Method, Needs, Permission, TokenKind, UseCase},
-    web::{
-        auth::Key,
-        error::{Details, Problem},
-        state::AppState,
-    },
+    web::{auth::Key, error::Problem, state::AppState},
 };
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -40,8 +36,7 @@ impl From<&Integration> for IntegrationView {
 
 /// The integrations that the operator configured.
 #[utoipa::path(get, path = "/api/v1/integrations", tag = "catalog", security(("api_key" = [])), responses(
-    (status = 200, description = "All integrations", body = Page<IntegrationView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "All integrations", body = Page<IntegrationView>)))]
 pub(super) async fn list_integrations(
     key: Key,
     State(state): State<AppState>,
@@ -82,8 +77,7 @@ impl From<&UseCase> for UseCaseView {
 
 /// The use cases, with what each needs of each kind of token.
 #[utoipa::path(get, path = "/api/v1/use-cases", tag = "catalog", security(("api_key" = [])), responses(
-    (status = 200, description = "All use cases", body = Page<UseCaseView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "All use cases", body = Page<UseCaseView>)))]
 pub(super) async fn list_use_cases(
     key: Key,
     State(state): State<AppState>,

@@ -1,12 +1,12 @@
 //! Connect sessions: a product lets its user connect an account, and completes it when that user is back.
 
-use super::{InTenant, find, view::ConnectionView};
+use super::{InTenant, find, version::Shown, view::ConnectionView};
 use crate::{
     connect::NewSession,
     domain::{Caller, ConnectSession, ConnectSessionState, Method, Permission},
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{JsonBody, Query, Segment},
         state::AppState,
     },
@@ -29,10 +29,10 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewConnectSession {
     /// The tenant that the connection will belong to.
-    #[schema(example = "acme", min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     tenant: String,
     /// Your user, in your own words. The same must complete the session.
-    #[schema(example = "user-4711", min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     end_user: String,
     /// Without it the person chooses.
     integration: Option<String>,
@@ -41,7 +41,6 @@ pub(super) struct NewConnectSession {
     #[serde(default)]
     use_cases: Vec<String>,
     /// Where the browser comes back to: one of `MOORING_RETURN_URLS`, byte for byte.
-    #[schema(example = "https://app.example.com/connected")]
     return_url: String,
     /// Id or name of a connection of this tenant that is to be reconnected.
     connection: Option<String>,
@@ -60,8 +59,7 @@ pub(super) struct BegunConnectSession {
 /// Begins a connect session.
 #[utoipa::path(post, path = "/api/v1/connect-sessions", tag = "connect sessions", security(("api_key" = [])),
     request_body = NewConnectSession, responses(
-    (status = 201, description = "Begun: send the user's browser to `url`", body = BegunConnectSession),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 201, description = "Begun: send the user's browser to `url`", body = BegunConnectSession)))]
 pub(super) async fn create_connect_session(
     key: Key,
     State(state): State<AppState>,
@@ -101,6 +99,7 @@ pub(super) async fn create_connect_session(
 
 /// A connect session, and how far it has come.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConnectSession)]
 pub(super) struct ConnectSessionView {
     id: String,
     state: ConnectSessionState,
@@ -142,8 +141,7 @@ impl ConnectSessionView {
 /// How far a connect session has come.
 #[utoipa::path(get, path = "/api/v1/connect-sessions/{id}", tag = "connect sessions", security(("api_key" = [])),
     params(("id" = String, Path, description = "The session's id")), responses(
-    (status = 200, description = "The session", body = ConnectSessionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The session", body = ConnectSessionView)))]
 pub(super) async fn get_connect_session(
     key: Key,
     State(state): State<AppState>,
@@ -168,8 +166,7 @@ pub(super) struct Completion {
 #[utoipa::path(post, path = "/api/v1/connect-sessions/{id}/complete", tag = "connect sessions",
     security(("api_key" = [])), params(("id" = String, Path, description = "The session's id")),
     request_body = Completion, responses(
-    (status = 201, description = "Connected", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 201, description = "Connected", body = ConnectionView)))]
 pub(super) async fn complete_connect_session(
     key: Key,
     State(state): State<AppState>,
@@ -182,7 +179,7 @@ pub(super) async fn complete_connect_session(
     let connection =
         state.connect.complete_session(&session, (&handle, &end_user), &caller.api_key_id).await?;
     let location = format!("/api/v1/connections/{}", connection.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(ConnectionView::of(connection, &state))))
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Shown::of(connection, &state)))
 }
 
 /// The session of that id, if the caller may know of it.

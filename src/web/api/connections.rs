@@ -3,6 +3,7 @@
 use super::{
     InTenant, actor, find,
     page::{Page, PageQuery},
+    version::{Preconditions, Shown},
     view::ConnectionView,
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     store::ConnectionFilter,
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{Distinct, JsonBody, Query, Segment},
         state::AppState,
     },
@@ -20,7 +21,7 @@ use axum::{
     Json,
     extract::State,
     http::{StatusCode, header::LOCATION},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -29,19 +30,22 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewConnection {
-    #[schema(example = "acme-review", min_length = 1, max_length = 100)]
+    /// Without slash, question mark, `#`, `%` or control character.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
-    #[schema(example = "gitlab")]
     integration: Option<String>,
     base_url: Option<String>,
-    #[schema(example = "glpat-…", format = Password)]
+    #[schema(format = Password, min_length = 1)]
     token: String,
     /// Detected; where it is given and wrong the token is refused.
     token_kind: Option<TokenKind>,
     #[serde(default)]
     use_cases: Vec<String>,
+    #[schema(min_length = 1, max_length = 200)]
     tenant: Option<String>,
+    #[schema(max_length = 1_000)]
     description: Option<String>,
+    /// 50 at most.
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     tags: Distinct,
@@ -59,15 +63,18 @@ pub(super) fn target(integration: Option<String>, base_url: Option<String>) -> R
     }
 }
 
+/// The tenant of a key that has one; else the one that was asked for.
+pub(super) fn own_tenant(caller: &Caller, asked: Option<String>) -> Result<Option<String>, Problem> {
+    if caller.tenant.is_some() && asked.is_some() && caller.tenant != asked {
+        let detail = "This API key is bound to another tenant.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "tenant_forbidden", detail));
+    }
+    Ok(caller.tenant.clone().or(asked))
+}
+
 impl NewConnection {
     fn into_pasted(self, caller: &Caller) -> Result<Pasted, Problem> {
-        let tenant = match (&caller.tenant, self.tenant) {
-            (Some(own), Some(other)) if *own != other => {
-                let detail = "This API key is bound to another tenant.";
-                return Err(Problem::new(StatusCode::FORBIDDEN, "tenant_forbidden", detail));
-            }
-            (own, given) => given.or_else(|| own.clone()),
-        };
+        let tenant = own_tenant(caller, self.tenant)?;
         Ok(Pasted {
             target: target(self.integration, self.base_url)?,
             token: Secret::new(self.token.trim()),
@@ -87,8 +94,7 @@ impl NewConnection {
 /// Connects by access token. The token is verified first; nothing is stored if it is refused.
 #[utoipa::path(post, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
     request_body = NewConnection, responses(
-    (status = 201, description = "Connected", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 201, description = "Connected", body = ConnectionView)))]
 pub(super) async fn create_connection(
     key: Key,
     State(state): State<AppState>,
@@ -97,7 +103,7 @@ pub(super) async fn create_connection(
     let caller = key.may(Permission::ConnectionsWrite)?;
     let connection = state.connect.adopt(new.into_pasted(&caller)?, &actor(&caller)).await?;
     let location = format!("/api/v1/connections/{}", connection.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(ConnectionView::of(connection, &state))))
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Shown::of(connection, &state)))
 }
 
 /// Which connections to list.
@@ -120,8 +126,7 @@ pub(super) struct ListQuery {
 /// Connections, newest first.
 #[utoipa::path(get, path = "/api/v1/connections", tag = "connections", security(("api_key" = [])),
     params(ListQuery), responses(
-    (status = 200, description = "A page of connections", body = Page<ConnectionView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of connections", body = Page<ConnectionView>)))]
 pub(super) async fn list_connections(
     key: Key,
     State(state): State<AppState>,
@@ -147,18 +152,20 @@ pub(super) async fn list_connections(
 
 /// One connection.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
-    params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
+    params(("ref" = String, Path, description = "Id or name"), InTenant,
+        ("If-None-Match" = Option<String>, Header, description = "An ETag: 304 while it still holds")), responses(
     (status = 200, description = "The connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 304, description = "It is as it was")))]
 pub(super) async fn get_connection(
     key: Key,
     State(state): State<AppState>,
     Segment(reference): Segment,
     tenant: Query<InTenant>,
-) -> Result<Json<ConnectionView>, Problem> {
+    preconditions: Preconditions,
+) -> Result<Response, Problem> {
     let caller = key.may(Permission::ConnectionsRead)?;
     let connection = find(&state, &caller, &reference, tenant).await?;
-    Ok(Json(ConnectionView::of(connection, &state)))
+    Ok(Shown::of(connection, &state).unless_known(&preconditions))
 }
 
 /// What to change. A field that is not there stays as it is.
@@ -166,10 +173,11 @@ pub(super) async fn get_connection(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionChange {
+    #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
     /// Null takes it away.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 1_000)]
     description: Option<Option<String>>,
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     tags: Option<Distinct>,
@@ -202,24 +210,26 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opt
 
 /// Changes name, description, tags, use cases or renewal. New use cases are checked at once.
 #[utoipa::path(patch, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
-    params(("ref" = String, Path, description = "Id or name"), InTenant),
+    params(("ref" = String, Path, description = "Id or name"), InTenant,
+        ("If-Match" = Option<String>, Header, description = "Only if this ETag still stands for what an edit changes")),
     request_body = ConnectionChange, responses(
-    (status = 200, description = "The changed connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The changed connection", body = ConnectionView)))]
 pub(super) async fn edit_connection(
     key: Key,
     State(state): State<AppState>,
     Segment(reference): Segment,
     tenant: Query<InTenant>,
+    preconditions: Preconditions,
     JsonBody(change): JsonBody<ConnectionChange>,
-) -> Result<Json<ConnectionView>, Problem> {
+) -> Result<Shown, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
     let mut was = find(&state, &caller, &reference, tenant).await?;
     for _ in 0..MOST_EDITS {
+        preconditions.allow(Some(&was))?;
         let fields = change.of(&was);
         match crate::web::change::change(&state, &was, fields, change.renewal, &actor(&caller)).await {
             Err(ConnectError::ChangedMeanwhile) => {}
-            changed => return Ok(Json(ConnectionView::of(changed?, &state))),
+            changed => return Ok(Shown::of(changed?, &state)),
         }
         was = state.store.connection(was.id).await?.ok_or_else(Problem::not_found)?;
     }
@@ -238,17 +248,19 @@ pub(super) struct DeleteQuery {
 
 /// Disconnects: unusable at once everywhere.
 #[utoipa::path(delete, path = "/api/v1/connections/{ref}", tag = "connections", security(("api_key" = [])),
-    params(("ref" = String, Path, description = "Id or name"), DeleteQuery), responses(
-    (status = 204, description = "Disconnected"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    params(("ref" = String, Path, description = "Id or name"), DeleteQuery,
+        ("If-Match" = Option<String>, Header, description = "Only if this ETag still stands for what an edit changes")), responses(
+    (status = 204, description = "Disconnected")))]
 pub(super) async fn delete_connection(
     key: Key,
     State(state): State<AppState>,
     Segment(reference): Segment,
     Query(DeleteQuery { revoke, tenant }): Query<DeleteQuery>,
+    preconditions: Preconditions,
 ) -> Result<StatusCode, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
     let connection = find(&state, &caller, &reference, Query(InTenant { tenant })).await?;
+    preconditions.allow(Some(&connection))?;
     let ended = state.disconnect.end(connection.id, revoke.unwrap_or(true), &actor(&caller)).await?;
     if ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }

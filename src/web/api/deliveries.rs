@@ -11,7 +11,7 @@ use crate::{
     store::DeliveryState,
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{Query, Segment, TwoSegments},
         state::AppState,
     },
@@ -35,8 +35,7 @@ pub(super) struct DeliveryQuery {
 /// The notices for a webhook endpoint, newest first. Delivered ones are kept 7 days, dead ones 30.
 #[utoipa::path(get, path = "/api/v1/webhook-endpoints/{id}/deliveries", tag = "administration",
     security(("api_key" = [])), params(("id" = String, Path, description = "The endpoint's id"), DeliveryQuery), responses(
-    (status = 200, description = "A page of deliveries", body = Page<DeliveryView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of deliveries", body = Page<DeliveryView>)))]
 pub(super) async fn list_deliveries(
     key: Key,
     State(state): State<AppState>,
@@ -56,8 +55,7 @@ pub(super) async fn list_deliveries(
     security(("api_key" = [])), params(
         ("id" = String, Path, description = "The endpoint's id"),
         ("delivery" = String, Path, description = "The delivery's id")), responses(
-    (status = 202, description = "It is sent in a moment"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 202, description = "It is sent in a moment")))]
 pub(super) async fn redeliver(
     key: Key,
     State(state): State<AppState>,

@@ -6,20 +6,14 @@ use super::{
 };
 use crate::{
     store::EventFilter,
-    web::{
-        auth::Key,
-        error::{Details, Problem},
-        extract::Query,
-        state::AppState,
-    },
+    web::{auth::Key, error::Problem, extract::Query, state::AppState},
 };
 use axum::{Json, extract::State};
 
 /// The audit log, newest first.
 #[utoipa::path(get, path = "/api/v1/events", tag = "administration", security(("api_key" = [])),
     params(PageQuery), responses(
-    (status = 200, description = "A page of events", body = Page<EventView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of events", body = Page<EventView>)))]
 pub(super) async fn list_events(
     key: Key,
     State(state): State<AppState>,

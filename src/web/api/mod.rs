@@ -1,39 +1,38 @@
 //! The HTTP API of the contract. Handlers are thin: extract, one verb, respond.
 
 mod api_keys;
+mod by_name;
 mod catalog;
+mod codes;
 mod connect_sessions;
 mod connections;
 mod deliveries;
+mod document;
 mod events;
+mod once;
 mod page;
 mod renewals;
 mod tokens;
+mod version;
 mod view;
 mod webhook_endpoints;
 mod webhook_view;
 
+pub(super) use once::once;
 pub(super) use view::EventView;
 
-use super::{
-    error::{Details, Problem},
-    extract::Query,
-    state::AppState,
-};
+use super::{error::Problem, extract::Query, state::AppState};
 use crate::{
     domain::{Actor, Caller, Connection},
     handout::find_id,
 };
 use serde::Deserialize;
-use utoipa::{
-    IntoParams, Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-};
+use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes and the document that describes them, made together.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document::Document::openapi())
         .routes(routes!(catalog::list_integrations))
         .routes(routes!(catalog::list_use_cases))
         .routes(routes!(tokens::inspect_token))
@@ -43,6 +42,7 @@ pub fn router() -> OpenApiRouter<AppState> {
             connections::edit_connection,
             connections::delete_connection
         ))
+        .routes(routes!(by_name::put_connection))
         .routes(routes!(tokens::get_token, tokens::replace_token))
         .routes(routes!(renewals::renew_connection))
         .routes(routes!(renewals::check_connection))
@@ -66,39 +66,8 @@ pub fn router() -> OpenApiRouter<AppState> {
 }
 
 /// The OpenAPI 3.1 document.
-pub fn document() -> utoipa::openapi::OpenApi {
-    router().split_for_parts().1
-}
-
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Mooring",
-        description = "A self-hosted OAuth 2.0 connection broker. Errors are RFC 9457 problem details with a stable `code`. \
-                       `{ref}` is a connection's id or, within the key's tenant, its name."
-    ),
-    modifiers(&ApiKeySecurity),
-    components(schemas(Details)),
-    tags(
-        (name = "connections", description = "Connections to GitLab, and their tokens"),
-        (name = "connect sessions", description = "Let a user of your product connect an account"),
-        (name = "catalog", description = "What can be connected, and for what"),
-        (name = "administration", description = "API keys, webhook endpoints and the audit log")
-    )
-)]
-struct Document;
-
-struct ApiKeySecurity;
-
-impl Modify for ApiKeySecurity {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key, `moor_…`"))
-            .build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
-    }
+pub fn document() -> serde_json::Value {
+    document::complete(&router().into_openapi())
 }
 
 /// Which tenant's connection a name means, for a key that sees several. Empty: the one of no tenant.

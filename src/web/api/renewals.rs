@@ -3,6 +3,7 @@
 use super::{
     InTenant, actor, find,
     page::{Page, PageQuery},
+    version::Shown,
     view::{ConnectionView, RenewalView},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     store::RenewalCause,
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{Query, Segment},
         state::AppState,
     },
@@ -24,19 +25,18 @@ use axum::{Json, extract::State};
 /// Renews now. 409 `renewal_is_manual` where only a person can.
 #[utoipa::path(post, path = "/api/v1/connections/{ref}/renew", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
-    (status = 200, description = "The renewed connection", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The renewed connection", body = ConnectionView)))]
 pub(super) async fn renew_connection(
     key: Key,
     State(state): State<AppState>,
     Segment(reference): Segment,
     tenant: Query<InTenant>,
-) -> Result<Json<ConnectionView>, Problem> {
+) -> Result<Shown, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
     let was = find(&state, &caller, &reference, tenant).await?;
     let need = Need::NewerThan(was.credential.generation);
     match state.renewals.renew(was.id, need, RenewalCause::Requested).await {
-        Ok(held) => Ok(Json(ConnectionView::of(held.connection.clone(), &state))),
+        Ok(held) => Ok(Shown::of(held.connection.clone(), &state)),
         Err(error) => Err(renewal_problem(error, &was, &state)),
     }
 }
@@ -51,25 +51,23 @@ fn renewal_problem(error: RenewalError, was: &Connection, state: &AppState) -> P
 /// Asks the provider now, and checks every use case.
 #[utoipa::path(post, path = "/api/v1/connections/{ref}/check", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant), responses(
-    (status = 200, description = "The connection with what the check found", body = ConnectionView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The connection with what the check found", body = ConnectionView)))]
 pub(super) async fn check_connection(
     key: Key,
     State(state): State<AppState>,
     Segment(reference): Segment,
     tenant: Query<InTenant>,
-) -> Result<Json<ConnectionView>, Problem> {
+) -> Result<Shown, Problem> {
     let caller = key.may(Permission::ConnectionsRead)?;
     let was = find(&state, &caller, &reference, tenant).await?;
     let checked = state.health.check(was.id, &actor(&caller)).await?;
-    Ok(Json(ConnectionView::of(checked, &state)))
+    Ok(Shown::of(checked, &state))
 }
 
 /// The renewals of a connection, newest first.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/renewals", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant, PageQuery), responses(
-    (status = 200, description = "A page of renewals", body = Page<RenewalView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of renewals", body = Page<RenewalView>)))]
 pub(super) async fn list_renewals(
     key: Key,
     State(state): State<AppState>,
@@ -87,8 +85,7 @@ pub(super) async fn list_renewals(
 /// The projects that the token reaches.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/projects", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), InTenant, PageQuery), responses(
-    (status = 200, description = "A page of projects", body = Page<Place>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of projects", body = Page<Place>)))]
 pub(super) async fn list_projects(
     key: Key,
     State(state): State<AppState>,

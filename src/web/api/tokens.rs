@@ -1,13 +1,13 @@
 //! Tokens: handed out, rotated by hand, and looked up before anything is stored.
 
-use super::{InTenant, actor, connections::target, find, view::ConnectionView};
+use super::{InTenant, actor, connections::target, find, version::Shown, view::ConnectionView};
 use crate::{
     connect::{Inspected, Replacement},
     domain::{Account, CheckOutcome, Permission, Secret, TokenKind, UseCaseCheck},
     handout::{Ask, HandedOut, Warning},
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{JsonBody, Query, Segment},
         state::AppState,
     },
@@ -31,7 +31,7 @@ const LONGEST_TTL: i64 = 366 * 86_400;
 #[into_params(parameter_in = Query)]
 pub(super) struct TokenQuery {
     /// Seconds that the token must be good for; 60 if not given.
-    #[param(minimum = 0, default = 60)]
+    #[param(minimum = 0, maximum = 31_622_400, default = 60)]
     min_ttl: Option<i64>,
     /// The generation that the caller saw refused with 401.
     newer_than: Option<i64>,
@@ -81,10 +81,7 @@ impl TokenView {
 /// Hands out a valid access token.
 #[utoipa::path(get, path = "/api/v1/connections/{ref}/token", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), TokenQuery), responses(
-    (status = 200, description = "A token that may be used now", body = TokenView),
-    (status = 409, description = "`action_required`: a person must act at `action_url`", body = Details, content_type = "application/problem+json"),
-    (status = 503, description = "`provider_unavailable`: ask again after `Retry-After`", body = Details, content_type = "application/problem+json"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A token that may be used now", body = TokenView)))]
 pub(super) async fn get_token(
     key: Key,
     State(state): State<AppState>,
@@ -111,7 +108,7 @@ pub(super) async fn get_token(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
-    #[schema(example = "glpat-…", format = Password)]
+    #[schema(format = Password, min_length = 1)]
     token: String,
 }
 
@@ -128,24 +125,22 @@ pub(super) struct ReplaceQuery {
 #[utoipa::path(put, path = "/api/v1/connections/{ref}/token", tag = "connections", security(("api_key" = [])),
     params(("ref" = String, Path, description = "Id or name"), ReplaceQuery),
     request_body = NewToken, responses(
-    (status = 200, description = "The connection with its new token", body = ConnectionView),
-    (status = 409, description = "`different_account`, or made by OAuth", body = Details, content_type = "application/problem+json"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The connection with its new token", body = ConnectionView)))]
 pub(super) async fn replace_token(
     key: Key,
     State(state): State<AppState>,
     Segment(reference): Segment,
     Query(query): Query<ReplaceQuery>,
     JsonBody(new): JsonBody<NewToken>,
-) -> Result<Json<ConnectionView>, Problem> {
+) -> Result<Shown, Problem> {
     let caller = key.may(Permission::ConnectionsWrite)?;
     let was = find(&state, &caller, &reference, Query(InTenant { tenant: query.tenant })).await?;
     let replacement = Replacement {
-        token: Secret::new(new.token.trim()),
         allow_different_account: query.allow_different_account.unwrap_or(false),
+        ..Replacement::of(Secret::new(new.token.trim()))
     };
     let rotated = state.connect.replace(&was, replacement, &actor(&caller)).await?;
-    Ok(Json(ConnectionView::of(rotated, &state)))
+    Ok(Shown::of(rotated, &state))
 }
 
 /// A token to look up. One of `integration` and `base_url` says where.
@@ -154,7 +149,7 @@ pub(super) async fn replace_token(
 pub(super) struct TokenToInspect {
     integration: Option<String>,
     base_url: Option<String>,
-    #[schema(example = "glpat-…", format = Password)]
+    #[schema(format = Password, min_length = 1)]
     token: String,
     token_kind: Option<TokenKind>,
     /// Report on these alone; on all if none is named.
@@ -203,8 +198,7 @@ impl From<Inspected> for Inspection {
 /// Looks a token up and stores nothing.
 #[utoipa::path(post, path = "/api/v1/tokens/inspect", tag = "connections", security(("api_key" = [])),
     request_body = TokenToInspect, responses(
-    (status = 200, description = "What the token is", body = Inspection),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "What the token is", body = Inspection)))]
 pub(super) async fn inspect_token(
     key: Key,
     State(state): State<AppState>,

@@ -132,6 +132,8 @@ pub(super) struct ApiKeyView {
     name: String,
     tenant: Option<String>,
     scopes: Vec<String>,
+    /// The requests that it may send through the proxy. Empty: all.
+    allow: Vec<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -152,6 +154,7 @@ impl From<ApiKey> for ApiKeyView {
             name: key.name,
             tenant: key.tenant,
             scopes: key.permissions.iter().map(ToString::to_string).collect(),
+            allow: key.allow.iter().map(ToString::to_string).collect(),
             created_at: key.created_at,
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,

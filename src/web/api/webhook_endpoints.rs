@@ -2,6 +2,7 @@
 
 use super::{
     actor,
+    connections::own_tenant,
     page::{Page, PageQuery},
     webhook_view::WebhookEndpointView,
 };
@@ -11,7 +12,7 @@ use crate::{
     store::WebhookEndpoint,
     web::{
         auth::Key,
-        error::{Details, Problem},
+        error::Problem,
         extract::{JsonBody, Query, Segment},
         state::AppState,
     },
@@ -29,8 +30,7 @@ use utoipa::ToSchema;
 /// All webhook endpoints that the key may see.
 #[utoipa::path(get, path = "/api/v1/webhook-endpoints", tag = "administration", security(("api_key" = [])),
     params(PageQuery), responses(
-    (status = 200, description = "A page of webhook endpoints", body = Page<WebhookEndpointView>),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "A page of webhook endpoints", body = Page<WebhookEndpointView>)))]
 pub(super) async fn list_webhook_endpoints(
     key: Key,
     State(state): State<AppState>,
@@ -47,21 +47,21 @@ pub(super) async fn list_webhook_endpoints(
 #[serde(deny_unknown_fields)]
 pub(super) struct NewWebhookEndpoint {
     /// `https`; plain `http` to this machine while the site URL is loopback, and to hosts that the operator allows.
-    #[schema(example = "https://example.com/hooks")]
     url: String,
+    #[schema(max_length = 200)]
     description: Option<String>,
     /// Kinds of event, and families such as `connection.*`. Without it `connection.*`, `authorization.*` and
     /// `integration.*`.
     events: Option<Vec<String>>,
     /// Tells it this tenant's events and no other.
+    #[schema(min_length = 1, max_length = 200)]
     tenant: Option<String>,
 }
 
 /// Makes a webhook endpoint. What is sent is signed as Standard Webhooks, with the secret in the answer.
 #[utoipa::path(post, path = "/api/v1/webhook-endpoints", tag = "administration", security(("api_key" = [])),
     request_body = NewWebhookEndpoint, responses(
-    (status = 201, description = "The endpoint, with its signing secret shown this once", body = WebhookEndpointView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 201, description = "The endpoint, with its signing secret shown this once", body = WebhookEndpointView)))]
 pub(super) async fn create_webhook_endpoint(
     key: Key,
     State(state): State<AppState>,
@@ -79,20 +79,10 @@ pub(super) async fn create_webhook_endpoint(
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(view)))
 }
 
-/// The tenant of a key that has one; else the one that was asked for.
-fn own_tenant(caller: &Caller, asked: Option<String>) -> Result<Option<String>, Problem> {
-    if caller.tenant.is_some() && asked.is_some() && caller.tenant != asked {
-        let detail = "This API key is bound to another tenant.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "tenant_forbidden", detail));
-    }
-    Ok(caller.tenant.clone().or(asked))
-}
-
 /// Removes a webhook endpoint and whatever waits for it.
 #[utoipa::path(delete, path = "/api/v1/webhook-endpoints/{id}", tag = "administration", security(("api_key" = [])),
     params(("id" = String, Path, description = "The endpoint's id")), responses(
-    (status = 204, description = "Removed"),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 204, description = "Removed")))]
 pub(super) async fn delete_webhook_endpoint(
     key: Key,
     State(state): State<AppState>,
@@ -117,8 +107,7 @@ pub(super) struct SecretRotation {
 #[utoipa::path(post, path = "/api/v1/webhook-endpoints/{id}/rotate-secret", tag = "administration",
     security(("api_key" = [])), params(("id" = String, Path, description = "The endpoint's id")),
     request_body = Option<SecretRotation>, responses(
-    (status = 200, description = "The endpoint, with its new signing secret shown this once", body = WebhookEndpointView),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "The endpoint, with its new signing secret shown this once", body = WebhookEndpointView)))]
 pub(super) async fn rotate_webhook_secret(
     key: Key,
     State(state): State<AppState>,
@@ -155,8 +144,7 @@ impl From<Tested> for WebhookTest {
 /// Sends a `webhook_endpoint.test` notice now, and says what the endpoint answered.
 #[utoipa::path(post, path = "/api/v1/webhook-endpoints/{id}/test", tag = "administration",
     security(("api_key" = [])), params(("id" = String, Path, description = "The endpoint's id")), responses(
-    (status = 200, description = "What became of it", body = WebhookTest),
-    (status = "default", description = "A problem", body = Details, content_type = "application/problem+json")))]
+    (status = 200, description = "What became of it", body = WebhookTest)))]
 pub(super) async fn test_webhook_endpoint(
     key: Key,
     State(state): State<AppState>,

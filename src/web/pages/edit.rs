@@ -5,7 +5,7 @@ use super::{
     Frame, Page,
     checks::title,
     connection,
-    edit_form::{Choice, Typed, mark, theirs},
+    edit_form::{Choice, Typed, theirs},
     form::Form,
     head::{Head, Tab},
     ok,
@@ -17,7 +17,7 @@ use crate::{
     connect::{ConnectError, Fields},
     domain::{CheckOutcome, Connection},
     web::{
-        change::change,
+        change::{change, mark},
         session::{self, SignedIn},
         state::AppState,
     },

@@ -3,7 +3,6 @@
 use super::{
     checks::{ScopeHeld, ScopeView, title},
     form::Form,
-    hex,
 };
 use crate::{
     connect::{ConnectError, Fields, one_kind_of_line},
@@ -93,12 +92,6 @@ impl Typed {
     }
 }
 
-/// A short mark of what the form shows.
-pub(super) fn mark(c: &Connection) -> String {
-    let text = format!("{:?}", (&c.name, &c.description, &c.tags, &c.use_cases));
-    hex(&crate::vault::digest(&text)[..12])
-}
-
 /// Where what was sent differs from what stands there now.
 pub(super) fn theirs(typed: &Typed, c: &Connection, state: &AppState) -> Vec<(&'static str, String)> {
     let now = Typed::of(c);
@@ -123,7 +116,7 @@ pub(super) fn theirs(typed: &Typed, c: &Connection, state: &AppState) -> Vec<(&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::pages::connection::sample;
+    use crate::web::{change::mark, pages::connection::sample};
     use time::macros::datetime;
 
     #[test]

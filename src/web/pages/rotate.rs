@@ -74,7 +74,7 @@ pub(super) async fn rotate(
     refuse_oauth(&c)?;
     let allow_different_account = form.filled("allow_different_account").is_some();
     let token = form.secret("token");
-    let replacement = Replacement { token: token.clone(), allow_different_account };
+    let replacement = Replacement { allow_different_account, ..Replacement::of(token.clone()) };
     match state.connect.replace(&c, replacement, &who.actor()).await {
         Ok(_) => {
             session::give_notice(&session, "Rotated. Callers get the new token from now on.").await?;

@@ -13,6 +13,7 @@ use mooring::{
     vault::digest,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use time::{Date, Duration};
 use tokio::task::JoinSet;
 
@@ -306,6 +307,7 @@ on_both!(usage_tells_the_name_of_a_key_and_whether_it_is_revoked, async |on: On|
         name: name.into(),
         tenant: None,
         permissions: vec![],
+        allow: Arc::default(),
         expires_at: None,
     };
     shelf.store.add_api_key(&key("k1", "nightly"), NOW, &MOORING).await.unwrap();

@@ -3,7 +3,7 @@
 use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted, refresh_token, renewed};
 use crate::support::app::{On, on_both};
 use mooring::{
-    domain::{Connection, ConnectionId, EventKind, Reason, Renewal, RenewalKind, Scopes, TokenKind},
+    domain::{Connection, ConnectionId, EventKind, Reason, Renewal, RenewalKind, Scopes, Secret, TokenKind},
     store::{NextCredential, RenewalCause, RenewalFailure, RenewalOutcome, StoreError},
     vault::VaultError,
 };
@@ -30,6 +30,25 @@ on_both!(a_credential_opens_with_its_tokens, async |on: On| {
         assert_eq!((held.credential.access_token.expose(), held.credential.expires_at), ("access-2", None));
     }
     assert!(shelf.store.open_credential(ConnectionId::fresh()).await.unwrap().is_none());
+});
+
+on_both!(a_token_that_was_brought_is_known_again, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let is_brought = async |id, token: &str| shelf.store.is_brought(id, &Secret::new(token)).await.unwrap();
+    let held = shelf.with(&connection("pasted", None), &pasted("access-1")).await;
+    let id = held.connection.id;
+    assert!(is_brought(id, "access-1").await && !is_brought(id, "access-2").await);
+    let next = NextCredential { credential: &pasted("access-2"), renew_at: None };
+    shelf
+        .store
+        .replace_credential(&held.connection, &held.connection, next, EventKind::Rotated, &MOORING)
+        .await
+        .unwrap();
+    assert!(!is_brought(id, "access-1").await && is_brought(id, "access-2").await);
+    let consented =
+        shelf.with(&connection("oauth", None), &oauth("access-3", "refresh-3")).await.connection.id;
+    assert!(is_brought(consented, "access-3").await, "it is the one that is held");
+    assert!(!is_brought(ConnectionId::fresh(), "access-1").await);
 });
 
 on_both!(a_credential_opens_nowhere_else, async |on: On| {

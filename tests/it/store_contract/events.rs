@@ -33,6 +33,7 @@ fn new_key(name: &str, tenant: Option<&str>) -> NewApiKey {
         name: name.into(),
         tenant: tenant.map(str::to_owned),
         permissions: vec![Permission::ConnectionsRead, Permission::Proxy],
+        allow: ["GET /api/v4/**".parse().unwrap()].into(),
         expires_at: tenant.map(|_| NOW + Duration::DAY),
     }
 }

@@ -8,8 +8,8 @@ use mooring::{
         WebhookEndpointId,
     },
     store::{
-        ConnectionFilter, GivenUp, NewAuthorization, NewWebhookEndpoint, RenewalCause, Resealed,
-        SealedColumn, Store,
+        Claim, ConnectionFilter, GivenUp, IdempotentCall, NewAuthorization, NewWebhookEndpoint, RenewalCause,
+        Resealed, SealedColumn, Store,
     },
     vault::{digest, generate_key},
 };
@@ -107,6 +107,10 @@ on_both!(everything_that_is_sealed_moves_and_opens_with_the_new_key_alone, async
     let brought = Secret::new("a code");
     assert!(store.keep_waiting(&session, &brought, NOW + ConnectSession::WAITS).await.unwrap());
     assert!(store.give_handle(session.id, &digest("handle")).await.unwrap());
+    let call =
+        IdempotentCall { api_key_id: "key".into(), key: digest("name"), request: digest("request"), at: NOW };
+    assert!(matches!(store.claim_call(&call).await.unwrap(), Claim::Mine));
+    assert!(store.answer_call(&call, &Secret::new("whsec_3")).await.unwrap());
     assert!(behind(store).await.is_empty());
 
     let key = generate_key();
@@ -135,6 +139,8 @@ on_both!(everything_that_is_sealed_moves_and_opens_with_the_new_key_alone, async
     assert_eq!(taken_up.code_verifier.expose(), "verifier");
     let taken = alone.take_waiting(&session, &digest("handle"), NOW).await.unwrap().unwrap();
     assert!(taken.is_same(&brought));
+    let answered = alone.claim_call(&call).await.unwrap();
+    assert!(matches!(answered, Claim::Answered(answer) if answer.expose() == "whsec_3"));
 });
 
 on_both!(a_reseal_that_was_stopped_goes_on_where_it_was, async |on: On| {

@@ -8,6 +8,7 @@ use mooring::{
     store::{ApiKeyFilter, EndpointStatus, EventFilter, NewApiKey, NewWebhookEndpoint, UsageCount},
     vault::generate_key,
 };
+use std::sync::Arc;
 use time::Duration;
 
 async fn key(shelf: &Shelf, id: &str, tenant: Option<&str>, age: i64, life: Option<i64>) {
@@ -18,6 +19,7 @@ async fn key(shelf: &Shelf, id: &str, tenant: Option<&str>, age: i64, life: Opti
         name: format!("key 100% {id}"),
         tenant: tenant.map(str::to_owned),
         permissions: vec![Permission::TokensRead],
+        allow: Arc::default(),
         expires_at: life.map(|days| made + Duration::days(days)),
     };
     shelf.store.add_api_key(&new, made, &MOORING).await.unwrap();

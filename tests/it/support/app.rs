@@ -185,6 +185,7 @@ impl TestApp {
             name: "test".into(),
             tenant: tenant.map(str::to_owned),
             permissions: scopes.iter().map(|s| s.parse::<Permission>().expect("a scope")).collect(),
+            allow: vec![],
             expires_in: None,
         };
         let store = &self.app().state.store;

@@ -7,6 +7,7 @@ pub(crate) mod axe;
 pub(crate) mod balancer;
 pub(crate) mod browser;
 pub(crate) mod database;
+pub(crate) mod described;
 pub(crate) mod flow;
 pub(crate) mod front;
 pub(crate) mod git;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::described;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Client, RequestBuilder, redirect};
 use serde_json::Value;
@@ -198,6 +199,8 @@ impl Call {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         http.keep_cookies(&headers);
         let text = response.text().await.unwrap_or_else(|error| panic!("{method} {url}: {error:?}"));
+        let code = headers.get("x-mooring-error").and_then(|code| code.to_str().ok()).unwrap_or_default();
+        described::check(&method, url.path(), status, code);
         Reply { status, headers, text, method, url }
     }
 

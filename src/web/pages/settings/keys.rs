@@ -61,13 +61,14 @@ struct Typed {
     scopes: Vec<String>,
     expires_in: String,
     ends_on: String,
+    allow: String,
 }
 
 impl Default for Typed {
     fn default() -> Self {
         let scopes = vec![Permission::TokensRead.as_str().to_owned()];
         let (name, tenant, ends_on) = (String::new(), String::new(), String::new());
-        Self { name, tenant, scopes, expires_in: "90".to_owned(), ends_on }
+        Self { name, tenant, scopes, expires_in: "90".to_owned(), ends_on, allow: String::new() }
     }
 }
 
@@ -82,6 +83,8 @@ struct KeyView {
     name: String,
     tenant: Option<String>,
     permissions: String,
+    /// The requests that it is narrowed to.
+    allow: Vec<String>,
     is_valid: bool,
     /// When and how it ended.
     state: &'static str,
@@ -178,6 +181,13 @@ fn request(form: &Form, now: OffsetDateTime) -> Result<KeyRequest, &'static str>
         name: form.text("name").to_owned(),
         tenant: form.filled("tenant").map(str::to_owned),
         permissions: permissions.ok_or("There is no such scope. Choose from the list.")?,
+        allow: form
+            .text("allow")
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty())
+            .map(str::to_owned)
+            .collect(),
         expires_in,
     })
 }
@@ -199,6 +209,7 @@ async fn refuse(state: &AppState, who: &SignedIn, form: &Form, message: String) 
         scopes: form.all("scopes"),
         expires_in: text("expires_in"),
         ends_on: text("ends_on"),
+        allow: text("allow"),
     };
     let (permissions, page) = (permissions(&typed), page(state, who, Asked::default()).await?);
     let page = KeysPage { typed, permissions, error: Some(message), ..page };
@@ -210,6 +221,7 @@ impl KeyView {
         let is_valid = key.is_valid(now);
         Self {
             permissions: key.permissions.iter().map(|p| p.as_str()).collect::<Vec<_>>().join(", "),
+            allow: key.allow.iter().map(ToString::to_string).collect(),
             created: Moment::new(key.created_at, now),
             expires: key.revoked_at.or(key.expires_at).map(|at| Moment::new(at, now)),
             last_used: key.last_used_at.map(|at| Moment::new(at, now)),
