@@ -246,6 +246,25 @@ impl Store {
         Ok(EventPage::of(rows, usize::try_from(limit).unwrap_or_default()))
     }
 
+    /// The latest of one subject, newest first, besides renewals and hand-outs, of which there are many.
+    pub async fn rare_events(&self, subject: &str, limit: i64) -> Result<Vec<LoggedEvent>, StoreError> {
+        let rows: Vec<EventRow> = on!(self.db, read, |pool| sqlx::query_as(
+            "select seq, event_id, at, kind, subject, tenant, actor, detail
+               from events
+              where subject = $1 and kind not in ($2, $3, $4)
+              order by seq desc
+              limit $5"
+        )
+        .bind(subject)
+        .bind(EventKind::Renewed.as_str())
+        .bind(EventKind::RenewalFailed.as_str())
+        .bind(EventKind::HandedOut.as_str())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?);
+        Ok(rows.into_iter().filter_map(|row| row.readable().1).collect())
+    }
+
     /// The highest sequence number so far; 0 in an empty log.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
         let last: Option<i64> = on!(self.db, read, |pool| sqlx::query_scalar("select max(seq) from events")

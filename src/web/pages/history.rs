@@ -11,7 +11,7 @@ use super::{
     words,
 };
 use crate::{
-    domain::{Actor, EventKind, RenewalId},
+    domain::{Actor, RenewalId},
     store::LoggedEvent,
     web::{session::SignedIn, state::AppState},
 };
@@ -24,9 +24,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 const PER_PAGE: usize = 50;
-const EVENTS_SHOWN: usize = 10;
-/// So many are looked through: what has a place of its own is left out.
-const EVENTS_READ: i64 = 200;
+const EVENTS_SHOWN: i64 = 10;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -86,11 +84,8 @@ pub(super) async fn show(
 
 /// The latest events besides renewals and hand-outs, each with the name of who did it.
 async fn events(state: &AppState, subject: &str) -> Result<Vec<EventView>, Failure> {
-    let elsewhere = [EventKind::Renewed, EventKind::RenewalFailed, EventKind::HandedOut];
-    let all = state.store.list_events(Some(subject), None, EVENTS_READ).await?;
     let mut shown = Vec::new();
-    for logged in all.into_iter().filter(|logged| !elsewhere.contains(&logged.event.kind)).take(EVENTS_SHOWN)
-    {
+    for logged in state.store.rare_events(subject, EVENTS_SHOWN).await? {
         let key = match logged.event.actor.split_once(':') {
             Some(("api_key", id)) => state.store.api_key(id).await?,
             _ => None,
@@ -126,7 +121,7 @@ fn by(actor: String, key: Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Event, EventId};
+    use crate::domain::{Event, EventId, EventKind};
     use time::macros::datetime;
 
     const NOW: OffsetDateTime = datetime!(2027-01-02 00:10 UTC);

@@ -286,6 +286,7 @@ on_both!(usage_adds_up, async |on: On| {
     store.add_usage(&[]).await.unwrap();
     assert_eq!(used_by(&shelf, one).await, [("k1".to_owned(), 10), ("k2".to_owned(), 2)]);
     assert_eq!(used_by(&shelf, two).await, [("k1".to_owned(), 7)]);
+    assert_eq!((store.count_users(one).await.unwrap(), store.count_users(two).await.unwrap()), (2, 1));
     assert_eq!(shelf.number("select count(*) from usage").await, 5, "one row a day");
     let last_used_at = shelf.held(one).await.connection.last_used_at;
     assert_eq!(last_used_at, Some(NOW + Duration::DAY), "an older count does not turn it back");

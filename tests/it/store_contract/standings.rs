@@ -199,7 +199,7 @@ on_both!(a_list_begins_with_what_is_asked_for, async |on: On| {
     for (sort, forward, backward) in [
         (Sort::Standing, "eGBfacd", "acdBfeG"),
         (Sort::Name, "aBcdefG", "GfedcBa"),
-        (Sort::End, "GeBfdca", "acdfBeG"),
+        (Sort::End, "eGBfdca", "acdfBGe"),
         (Sort::Used, "fdaBceG", "aBceGdf"),
     ] {
         assert_eq!(names(any(), sort, false, 0, 9).await, forward, "{sort:?}");
