@@ -22,7 +22,7 @@ pub(super) fn read(reader: &mut Reader<'_>, is_built_in: bool) -> Option<Otlp> {
     if headers.is_some() && !reader.is_given(ENDPOINT) {
         reader.problem(ENDPOINT, format!("wants a value, because {HEADERS} is set"));
     }
-    let headers = headers.map(|list| read_headers(list.expose())).unwrap_or(Some(vec![]));
+    let headers = headers.map_or(Some(vec![]), |list| read_headers(list.expose()));
     if headers.is_none() {
         reader.problem(HEADERS, "wants headers such as NAME=VALUE,NAME=VALUE");
     }
