@@ -24,9 +24,10 @@ machine: ## Tries the renewal engine in 1,000 random orders of calls, losses and
 bench: ## Measures the whole process
 	cargo bench -p mooring --bench handout
 
-check: ## Format, lints, documentation, and one of each big dependency
+check: ## Format, lints with and without the tests' features, documentation, and one of each big dependency
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p mooring -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
 	scripts/one-of-each
 	scripts/no-failpoints

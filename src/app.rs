@@ -6,6 +6,8 @@ mod figures;
 mod first_start;
 mod key;
 mod notices;
+#[cfg_attr(not(feature = "otlp"), path = "app/no_traces.rs")]
+mod traces;
 
 use crate::{
     config::Config,
@@ -28,6 +30,7 @@ pub use build::{instances, issuer, look_at_store, open_store};
 pub use check::check;
 pub use key::{KEEP_A_COPY, generate_missing_key};
 pub use notices::mailer;
+pub use traces::traces;
 
 const RENEWALS_EVERY: Duration = Duration::from_secs(1);
 const RECOVERY_EVERY: Duration = Duration::from_secs(30);

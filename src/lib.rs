@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`domain`] | the nouns and their rules: no I/O |
 //! | [`outbound`] | the one HTTP client, and where it may go |
-//! | [`config`], [`telemetry`] | settings from the environment; logs and metrics |
+//! | [`config`], [`telemetry`] | settings from the environment; logs, metrics and traces |
 //! | [`vault`] | seals and opens, hashes, makes keys |
 //! | [`store`], [`feed`] | rows in either database; what changed in them |
 //! | [`providers`] | speaks to GitLab, and knows nothing of our rows |

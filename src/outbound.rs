@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Method, Request, RequestBuilder};
+use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 pub use self::address::{AddressClass, classify};
@@ -153,8 +154,22 @@ impl Outbound {
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that sends, behind the guard")]
     async fn execute(&self, request: Request) -> Result<reqwest::Response, OutboundError> {
-        self.client.execute(request).await.map_err(OutboundError::before_headers)
+        let span = span(&request);
+        let executing = self.client.execute(request).instrument(span.clone());
+        let answered = executing.await.map_err(OutboundError::before_headers);
+        match &answered {
+            Ok(response) => span.record("status", i64::from(response.status().as_u16())),
+            Err(error) => span.record("failed", error.step()),
+        };
+        answered
     }
+}
+
+/// The host alone: a path names connections' projects, and a query can hold a secret.
+fn span(request: &Request) -> Span {
+    let (url, method) = (request.url(), request.method());
+    let (host, port) = (url.host_str(), url.port_or_known_default().map(i64::from));
+    tracing::info_span!("outbound", %method, host, port, status = Empty, failed = Empty)
 }
 
 impl fmt::Debug for Outbound {

@@ -1,4 +1,7 @@
-//! Logs and metrics. Names nothing of ours, and is given no secret to name.
+//! Logs, metrics and, with the feature `otlp`, traces. Names nothing of ours, and is given no secret to name.
+
+#[cfg_attr(not(feature = "otlp"), path = "telemetry/no_traces.rs")]
+mod traces;
 
 use http::{Method, StatusCode};
 use prometheus_client::{
@@ -19,19 +22,26 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use traces::{Traces, take_up};
 
 const PREFIX: &str = "mooring";
 
-/// Starts logging to standard error. `filter` is a level, or directives such as `info,mooring=debug`.
-pub fn start_logging(filter: &str, json: bool) -> Result<(), String> {
+/// What hears of spans beside the log, if anything does.
+pub type MoreLayers = Option<Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>>;
+
+/// Starts logging to standard error. `filter` is a level, or directives such as `info,mooring=debug`; it does not
+/// count for the layers beside the log.
+pub fn start_logging(filter: &str, json: bool, beside: MoreLayers) -> Result<(), String> {
     // At its most talkative this one writes whole paths, and the path of a connect session is a secret.
-    let filter = format!("{filter},tower_http::csrf=info");
+    // And the nameless spans of the other would stand between a request and the tasks that it begins.
+    let filter = format!("{filter},tower_http::csrf=info,tower_sessions=warn");
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("MOORING_LOG: {e}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());
-    let started = if json { log.json().try_init() } else { log.try_init() };
-    started.map_err(|e| e.to_string())
+    let log = if json { log.json().with_filter(filter).boxed() } else { log.with_filter(filter).boxed() };
+    tracing_subscriber::registry().with(beside).with(log).try_init().map_err(|e| e.to_string())
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -256,7 +256,7 @@ fn integration(
     Ok((integration, http))
 }
 
-fn ca_bundle(file: Option<&Path>, what: &str) -> anyhow::Result<CaBundle> {
+pub(super) fn ca_bundle(file: Option<&Path>, what: &str) -> anyhow::Result<CaBundle> {
     let Some(file) = file else { return Ok(CaBundle::default()) };
     let pem = fs::read(file).with_context(|| format!("{what}: {}", file.display()))?;
     CaBundle::from_pem(&pem).with_context(|| format!("{what}: {}", file.display()))

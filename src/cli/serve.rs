@@ -2,7 +2,7 @@
 
 use super::{Failure, say};
 use crate::{
-    app::App,
+    app::{self, App},
     config::{Config, LogFormat},
     domain::Clock,
     telemetry,
@@ -10,7 +10,8 @@ use crate::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
-    telemetry::start_logging(&config.log, matches!(config.log_format, LogFormat::Json))
+    let traces = app::traces(config)?;
+    telemetry::start_logging(&config.log, matches!(config.log_format, LogFormat::Json), traces.layer())
         .map_err(Failure::Usage)?;
     // Before anybody can know that it runs: a stop that comes early is a stop as well.
     let mut stop = Stop::heard()?;
@@ -25,6 +26,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     }
     tracing::info!("stopping: no new work is taken, what is under way is finished");
     app.stop().await;
+    traces.stop().await;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod database;
 mod environment;
 mod hidden;
 mod integrations;
+mod otlp;
 mod people;
 mod problems;
 mod reader;
@@ -22,6 +23,7 @@ pub use self::{
     database::Database,
     hidden::Hidden,
     integrations::{IntegrationConfig, OAuthApplicationConfig},
+    otlp::Otlp,
     people::{FirstAdministrator, Mail, Oidc},
     problems::{Problem, Problems},
     settings::{ID, SETTINGS, Setting},
@@ -77,6 +79,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// A listener of its own for metrics.
     pub metrics_listen: Option<SocketAddr>,
+    /// Traces; `None` in a build that has none.
+    pub otlp: Option<Otlp>,
     /// Single sign-on.
     pub oidc: Option<Oidc>,
 }
@@ -145,6 +149,7 @@ impl Config {
             log: reader.with_default("MOORING_LOG", values::log_filter),
             log_format: reader.with_default("MOORING_LOG_FORMAT", log_format),
             metrics_listen: reader.optional("MOORING_METRICS_LISTEN", values::address),
+            otlp: otlp::read(reader, cfg!(feature = "otlp")),
             oidc: people::read_oidc(reader),
         };
         reader.refuse_unknown();

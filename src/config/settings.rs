@@ -52,6 +52,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("MOORING_LOG", "info", "What is logged: error, warn, info, debug, trace, or a filter such as info,mooring=debug."),
     plain("MOORING_LOG_FORMAT", "text", "How it is logged: text or json."),
     unset("MOORING_METRICS_LISTEN", "Address and port of a listener of its own for Prometheus metrics."),
+    unset("MOORING_OTLP_ENDPOINT", "Base URL of an OpenTelemetry collector that takes traces over HTTP; for a build with `--features otlp`."),
+    secret("MOORING_OTLP_HEADERS", "Headers for that collector: NAME=VALUE, several of them separated by commas."),
     unset("MOORING_OIDC_ISSUER", "Issuer for single sign-on to the web pages; needs the three settings below."),
     unset("MOORING_OIDC_CLIENT_ID", "Client id at that issuer."),
     secret("MOORING_OIDC_CLIENT_SECRET", "Client secret at that issuer."),

@@ -82,6 +82,17 @@ fn each_wrong_value_is_one_line_that_says_what_is_wanted() {
         ("MOORING_LOG", "mooring=loud", "wants a level"),
         ("MOORING_LOG_FORMAT", "xml", "wants text or json"),
         ("MOORING_METRICS_LISTEN", "localhost", "wants an address and a port"),
+        ("MOORING_OTLP_ENDPOINT", "collector:4318", "wants a URL such as http://collector:4318"),
+        (
+            "MOORING_OTLP_ENDPOINT",
+            "http://me:secret@collector:4318",
+            "wants a URL such as http://collector:4318",
+        ),
+        (
+            "MOORING_OTLP_ENDPOINT",
+            "http://collector:4318?key=secret",
+            "wants a URL such as http://collector:4318",
+        ),
         ("MOORING_GITLAB_OAUTH_CLIENT_ID_FILE", "/x", "is not a known setting"),
         ("MOORING_LISTN", "x", "is not a known setting; did you mean MOORING_LISTEN?"),
         ("MOORING_PORT", "9000", "is not a known setting; .env.example"),

@@ -114,6 +114,17 @@ pub(super) fn return_urls(value: &str) -> Read<Vec<String>> {
         .to_owned())
 }
 
+/// Spans hold no secret, so that plain HTTP may leave this machine.
+pub(super) fn collector(value: &str) -> Read<String> {
+    let is_bare = |url: &Url| url.username().is_empty() && url.password().is_none();
+    let has_no_more = |url: &Url| url.query().is_none() && url.fragment().is_none();
+    Url::parse(value)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && is_bare(url) && has_no_more(url))
+        .map(|_| value.to_owned())
+        .ok_or_else(|| "wants a URL such as http://collector:4318, without a user and a query".to_owned())
+}
+
 /// Kept byte for byte: the issuer's own configuration must name it just so.
 pub(super) fn issuer(value: &str) -> Read<String> {
     let url = Url::parse(value).ok().filter(Url::has_host);

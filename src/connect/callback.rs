@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::time::sleep;
+use tracing::Instrument;
 
 /// How long a second callback waits for the first one's outcome, and how often it looks.
 const LOOKS: u32 = 75;
@@ -99,7 +100,7 @@ impl Connect {
             connect.keep_outcome(&key, &outcome).await;
             Ok::<_, ConnectError>(Some(outcome))
         };
-        let Ok(done) = self.tracker.spawn(work).await else {
+        let Ok(done) = self.tracker.spawn(work.in_current_span()).await else {
             let outcome = Outcome::failed(code::BROKE_OFF, BROKE_OFF);
             self.keep_outcome(&state, &outcome).await;
             return Ok(outcome);

@@ -13,6 +13,7 @@ use crate::{
     vault::digest,
 };
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 /// What a person brought, as it waits: sealed whole.
 #[derive(Serialize, Deserialize)]
@@ -64,7 +65,7 @@ impl Connect {
                 }
             }
         };
-        match self.tracker.spawn(work).await {
+        match self.tracker.spawn(work.in_current_span()).await {
             Ok(done) => done,
             Err(_) => Err(SessionError::Over(ConnectSessionState::Failed)),
         }

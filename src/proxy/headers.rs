@@ -26,9 +26,10 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
 ];
 
-/// The caller's credentials, where it comes from, and what would make another method of the one that was judged.
-const NOT_UP: [&str; 17] = [
+/// The caller's credentials, where it comes from and which trace it is part of, and what would make another method of the one that was judged.
+const NOT_UP: [&str; 20] = [
     "authorization",
+    "baggage",
     "cookie",
     "deploy-token",
     "expect",
@@ -38,6 +39,8 @@ const NOT_UP: [&str; 17] = [
     "origin",
     "private-token",
     "referer",
+    "traceparent",
+    "tracestate",
     "via",
     "x-http-method",
     "x-http-method-override",

@@ -13,6 +13,7 @@ use crate::{
     store::{Held, RenewalCause, RenewalFailure, RenewalOutcome},
 };
 use time::{Duration, OffsetDateTime};
+use tracing::{Instrument, Span, field::Empty};
 
 impl Renewals {
     /// Rule 2 again: what was read before the lease may be old by now. And what a crash left open comes first.
@@ -34,8 +35,16 @@ impl Renewals {
         self.pass_breaker(&held.connection, cause).await?;
         let attempt = self.store.begin_renewal(&held.connection, cause, self.clock.now()).await?;
         failpoint::pass("intent");
+        let span = span(&held.connection, cause);
+        self.attempt(held, attempt).instrument(span).await
+    }
+
+    /// What a journal's entry was made for.
+    async fn attempt(&self, held: Held, attempt: RenewalId) -> Result<Landed, RenewalError> {
+        let id = held.connection.id;
         // A slow database, or a process that stood still, may have used the lease up.
         if !self.take_lease_anew(&held.connection).await {
+            Span::current().record("outcome", RenewalOutcome::Unavailable.as_str());
             self.store.close_renewal(attempt, RenewalOutcome::Unavailable, self.clock.now()).await?;
             return Err(RenewalError::Busy);
         }
@@ -113,6 +122,7 @@ impl Renewals {
             _ => noted,
         };
         self.tally.count(outcome);
+        Span::current().record("outcome", outcome.as_str());
         tracing::warn!(connection = %connection.id, outcome = %outcome, message = noted.message, "a renewal failed");
         let written = match failed.error {
             RenewError::Misconfigured { .. } => {
@@ -132,6 +142,13 @@ impl Renewals {
         partly_lost
             || self.store.doubtful_since(connection, Some(attempt)).await.is_ok_and(|since| since.is_some())
     }
+}
+
+/// Tells of the integration, and of nobody's connection.
+fn span(connection: &Connection, cause: RenewalCause) -> Span {
+    let integration = connection.integration.as_deref().unwrap_or("typed");
+    let (renews, cause) = (connection.credential.renewal.as_str(), cause.as_str());
+    tracing::info_span!("renewal", integration, renews, cause, outcome = Empty)
 }
 
 /// A renewal without a whole credential. A refresh that was sent and not answered is sent once more: if the

@@ -8,6 +8,7 @@ use crate::{
 };
 use time::Duration;
 use tokio::time::sleep;
+use tracing::Span;
 
 impl Renewals {
     /// Keeps the new credential, however long the database takes to come back: the old one is dead.
@@ -38,11 +39,9 @@ impl Renewals {
         };
         failpoint::pass("committed");
         self.uncommitted.forget(held.connection.id);
-        self.tally.count(if committed.is_some() {
-            RenewalOutcome::Renewed
-        } else {
-            RenewalOutcome::Superseded
-        });
+        let outcome = if committed.is_some() { RenewalOutcome::Renewed } else { RenewalOutcome::Superseded };
+        self.tally.count(outcome);
+        Span::current().record("outcome", outcome.as_str());
         let current = self.store.open_credential(held.connection.id).await?;
         if committed.is_none() {
             tracing::info!(connection = %held.connection.id, outcome = %RenewalOutcome::Superseded, "renewed");

@@ -13,6 +13,7 @@ use std::{
     },
 };
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 /// Resolves to `None` only when the work panicked.
 pub(super) type Flight<T> = Shared<BoxFuture<'static, Option<T>>>;
@@ -60,10 +61,11 @@ where
         }
         let landing = Landing(Arc::clone(&self.in_the_air), key.clone());
         let work = start();
-        let task = self.tracker.spawn(async move {
+        let task = async move {
             let _landing = landing;
             work.await
-        });
+        };
+        let task = self.tracker.spawn(task.in_current_span());
         let flight = async move { task.await.ok() }.boxed().shared();
         in_the_air.insert(key, flight.clone());
         Boarding::Started(flight)

@@ -22,7 +22,7 @@ pub use api::document;
 pub use follow::{Followers, MOST as MOST_FOLLOWERS, MOST_OF_ONE as MOST_FOLLOWERS_OF_ONE};
 pub use state::{AppState, KeySource, Parts, Trust};
 
-use crate::telemetry::Metrics;
+use crate::telemetry::{self, Metrics};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
@@ -41,6 +41,7 @@ use tower_http::{
     timeout::TimeoutLayer,
     trace::TraceLayer,
 };
+use tracing::{Span, field::Empty};
 use utoipa_swagger_ui::SwaggerUi;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -103,16 +104,20 @@ impl MakeRequestId for OwnId {
 }
 
 /// The path alone, because the query of a callback holds a code; and of a connect session's link not even that.
-fn span<B>(request: &http::Request<B>) -> tracing::Span {
+fn span<B>(request: &http::Request<B>) -> Span {
     let id =
         request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).unwrap_or("-");
     let path = request.uri().path();
     let path = if path.starts_with("/connect/") { "/connect/…" } else { path };
-    tracing::info_span!("request", id, method = %request.method(), path)
+    let span =
+        tracing::info_span!("request", id, method = %request.method(), path, route = Empty, status = Empty);
+    telemetry::take_up(&span, request.headers());
+    span
 }
 
-fn on_response<B>(response: &http::Response<B>, took: Duration, _span: &tracing::Span) {
+fn on_response<B>(response: &http::Response<B>, took: Duration, span: &Span) {
     tracing::debug!(status = response.status().as_u16(), ms = took.as_millis(), "answered");
+    span.record("status", i64::from(response.status().as_u16()));
 }
 
 /// Counts by the route's pattern, never by the path: there are as many paths as connections.
@@ -121,6 +126,7 @@ async fn measure(metrics: Metrics, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let response = next.run(request).await;
+    Span::current().record("route", &route);
     metrics.answered(&route, &method, response.status(), started.elapsed());
     response
 }

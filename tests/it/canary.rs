@@ -3,6 +3,7 @@
 use crate::cli::run_with_input;
 use crate::support::{
     app::{On, PASSWORD, TestApp},
+    collector::Collector,
     oidc::{CLIENT_SECRET, Provider},
     process::Process,
     receiver::Receiver,
@@ -42,7 +43,7 @@ impl Outputs {
 }
 
 /// The forms in which a secret could get out.
-fn forms(secret: &str) -> Vec<Vec<u8>> {
+pub(crate) fn forms(secret: &str) -> Vec<Vec<u8>> {
     let bytes = secret.as_bytes();
     let hex = bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"));
     let decimal = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
@@ -63,7 +64,7 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     forms.into_iter().map(String::into_bytes).collect()
 }
 
-fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn holds(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|w| w == needle)
 }
 
@@ -387,6 +388,7 @@ async fn no_secret_gets_out_anywhere() {
     let (pki, metrics) = (Pki::new(), format!("127.0.0.1:{}", crate::support::app::free_port()));
     let user = ["--user", "mooring", "--password", MAIL_PASSWORD];
     let mut mail_server = SmtpServer::start(Some(&pki), &[&["--tls", "start"], &user[..]].concat()).await;
+    let collector = Collector::start().await;
     let smtp = format!("smtps://mooring:{MAIL_PASSWORD}@localhost:{}", mail_server.port);
     let provider = Provider::start().await;
     provider.serve(app.site()).await;
@@ -399,6 +401,7 @@ async fn no_secret_gets_out_anywhere() {
         ("MOORING_LOG", "trace"),
         ("MOORING_RETURN_URLS", BACK),
         ("MOORING_METRICS_LISTEN", metrics.as_str()),
+        ("MOORING_OTLP_ENDPOINT", collector.url.as_str()),
         ("MOORING_SMTP_URL", smtp.as_str()),
         ("MOORING_MAIL_FROM", "mooring@example.com"),
         ("MOORING_MAIL_TO", "ops@example.com"),
@@ -435,6 +438,8 @@ async fn no_secret_gets_out_anywhere() {
     let log = process.stop().await;
     assert!(log.contains("TRACE"), "the log was at its most talkative");
     outputs.add("log", log.as_bytes());
+    assert!(collector.spans().len() > 100, "{} spans", collector.spans().len());
+    outputs.add("traces", &collector.bytes());
     for entry in fs::read_dir(app.data.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() && path.extension().is_none_or(|e| e != "key") {

@@ -66,5 +66,6 @@ mod sso_browser;
 mod store_contract;
 mod support;
 mod tenant_matrix;
+mod traces;
 mod viewers;
 mod webhooks;

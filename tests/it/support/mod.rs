@@ -6,6 +6,7 @@ pub(crate) mod app;
 pub(crate) mod axe;
 pub(crate) mod balancer;
 pub(crate) mod browser;
+pub(crate) mod collector;
 pub(crate) mod database;
 pub(crate) mod described;
 pub(crate) mod flow;
