@@ -2,10 +2,9 @@
 
 use super::{
     Store, StoreError,
-    connection_list::like_pattern,
     db::{in_transaction, on},
     events::{append_event, event},
-    rows::{Reader, json, micros, tenant_column, tenant_from},
+    rows::{Reader, json, like_pattern, micros, tenant_column, tenant_from},
 };
 use crate::{
     domain::{Actor, Change, EventKind, Permission, RequestPattern},

@@ -5,7 +5,7 @@ use super::{
     Store, StoreError,
     connections::{ConnectionRow, select_connections},
     db::on,
-    rows::{Reader, micros, readable},
+    rows::{Reader, like_pattern, micros, readable},
     standings::{AsOf, standing},
 };
 use crate::domain::{Connection, ConnectionId, Status};
@@ -259,8 +259,6 @@ impl Store {
     }
 }
 
-/// Characters of a search that count. SQLite refuses patterns of more than 50,000 bytes.
-const LONGEST_SEARCH: usize = 200;
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// The tokens that end in one period.
@@ -288,15 +286,4 @@ fn readable_of(rows: &[ConnectionRow]) -> impl Iterator<Item = Connection> + use
 fn place(status: Status) -> i64 {
     let at = Status::ALL.iter().position(|known| *known == status).expect("all are there");
     i64::try_from(at).expect("there are four")
-}
-
-/// `%text%` with the text's own wildcards taken literally. Its case is the database's to fold, as it folds the
-/// columns': SQLite knows ASCII alone.
-pub(super) fn like_pattern(text: &str) -> String {
-    let text: String = text.trim().chars().take(LONGEST_SEARCH).collect();
-    if text.is_empty() {
-        return String::new();
-    }
-    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    format!("%{escaped}%")
 }

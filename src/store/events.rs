@@ -206,18 +206,6 @@ impl Store {
         Ok(())
     }
 
-    /// The log, newest first, below `before`; of one subject where one is named.
-    pub async fn list_events(
-        &self,
-        subject: Option<&str>,
-        before: Option<i64>,
-        limit: i64,
-    ) -> Result<Vec<LoggedEvent>, StoreError> {
-        let filter =
-            EventFilter { subject: subject.unwrap_or_default().to_owned(), ..EventFilter::default() };
-        Ok(self.find_events(&filter, before, limit).await?.events)
-    }
-
     /// So many of the events of a filter, newest first, below `before`.
     pub async fn find_events(
         &self,

@@ -65,3 +65,17 @@ pub(super) fn tenant_column(tenant: Option<&str>) -> &str {
 pub(super) fn tenant_from(column: String) -> Option<String> {
     Some(column).filter(|t| !t.is_empty())
 }
+
+/// Characters of a search that count. SQLite refuses patterns of more than 50,000 bytes.
+const LONGEST_SEARCH: usize = 200;
+
+/// `%text%` with the text's own wildcards taken literally. Its case is the database's to fold, as it folds the
+/// columns': SQLite knows ASCII alone.
+pub(super) fn like_pattern(text: &str) -> String {
+    let text: String = text.trim().chars().take(LONGEST_SEARCH).collect();
+    if text.is_empty() {
+        return String::new();
+    }
+    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{escaped}%")
+}

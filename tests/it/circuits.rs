@@ -1,5 +1,6 @@
 //! Circuits: a fault of all is told once, kills nobody, costs few requests, and is over when it is over.
 
+use crate::support::log::Log as _;
 use crate::support::{
     app::{On, TestApp, on_both},
     request::Http,

@@ -113,7 +113,7 @@ async fn a_look_tells_where_requests_are_sent_on_by_its_host_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_looks_through_a_network() {
     let mut app = TestApp::start(On::Sqlite).await;
-    app.http.post_form(LOOK, &[("base_url", "https://10.0.0.1")]).await.expect(303);
+    app.http.post_form(LOOK, &[("base_url", "https://10.0.0.1")]).await.expect(403);
     app.sign_in().await;
     for n in 0..20 {
         looked(&app, &format!("https://10.0.0.{n}")).await;

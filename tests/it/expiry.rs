@@ -1,5 +1,6 @@
 //! Warnings of tokens that nobody renews, and the day's hand-outs: once each, over restarts and replicas.
 
+use crate::support::log::Log as _;
 use crate::support::{
     app::{On, TestApp, on_both},
     request::Http,

@@ -1,6 +1,7 @@
 //! Checks on a schedule: what changed at GitLab is known within one cycle, and nobody is asked too often.
 
 use crate::check::nobody_listens;
+use crate::support::log::Log as _;
 use crate::support::{
     app::{On, TestApp, on_both},
     request::Http,

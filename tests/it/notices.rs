@@ -1,5 +1,6 @@
 //! The way of a notice, step by step and without the app: the log, the outbox, the courier, the receiver.
 
+use crate::support::log::Log as _;
 use crate::support::{
     app::{On, on_both},
     postgres,

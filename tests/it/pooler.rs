@@ -1,5 +1,6 @@
 //! PostgreSQL behind a pooler that lends a server for one transaction only.
 
+use crate::support::log::Log as _;
 use crate::support::{
     app::{On, TestApp},
     pgbouncer::PgBouncer,

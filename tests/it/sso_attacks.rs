@@ -1,6 +1,7 @@
 //! Single sign-on under attack: ID tokens, documents and keys that must not be believed, and callbacks of strangers.
 //! Nothing of it signs anybody in, and each costs the issuer what is counted here.
 
+use crate::support::log::Log as _;
 use crate::support::{
     app::{On, PASSWORD, TestApp, on_both},
     database::rows,

@@ -2,6 +2,7 @@
 
 use super::{NOW, Shelf, connection, oauth};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     domain::{Connection, EventKind, Reason},
     store::{Fault, Store},

@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, connection, oauth, pasted};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     domain::{Actor, Connection, ConnectionId, EventKind, Failure, Method, Reason, RenewalKind},
     store::{CheckLimits, Fault, NextCredential},

@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted, refresh_token, renewed};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     domain::{Connection, ConnectionId, EventKind, Reason, Renewal, RenewalKind, Scopes, Secret, TokenKind},
     store::{NextCredential, RenewalCause, RenewalFailure, RenewalOutcome, StoreError},

@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, connection, oauth};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use futures_util::FutureExt;
 use mooring::{
     domain::{Actor, Change, Event, EventId, EventKind, Permission},

@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, connection, oauth, open, pasted, renewed};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     domain::{Actor, Clock, ConnectionId, Credential, EventKind, Method, Reason, Renewal, RenewalKind},
     notify::Expiry,

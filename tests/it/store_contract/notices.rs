@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, connection, oauth, open};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     domain::{EventKind, Secret, WebhookEndpointId},
     store::{AttemptEnd, Attempted, DeliveryState, EndpointStatus, NewDelivery, NewWebhookEndpoint, Store},

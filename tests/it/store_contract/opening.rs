@@ -39,17 +39,17 @@ on_both!(a_look_changes_nothing_and_tells_of_the_schema, async |on: On| {
         let keyring = Keyring::new(key, retired.iter().copied()).unwrap();
         Store::look(&shelf.location, Arc::new(keyring)).await.unwrap()
     };
-    let (looked, schema) = look(&shelf.key, &[]).await;
-    assert_eq!((schema, looked.proves_key().await.unwrap()), (Schema::Current, true));
-    looked.prove_writable().await.unwrap();
-    looked.prove_writable().await.expect("nothing was left behind");
+    let (store, schema) = look(&shelf.key, &[]).await;
+    assert_eq!((schema, store.proves_key().await.unwrap()), (Schema::Current, true));
+    store.prove_writable().await.unwrap();
+    store.prove_writable().await.expect("nothing was left behind");
     let next = generate_key();
-    let (looked, _) = look(&next, &[&shelf.key]).await;
+    let (store, _) = look(&next, &[&shelf.key]).await;
     for _ in 0..2 {
-        assert!(!looked.proves_key().await.unwrap(), "the proof stays where it was");
+        assert!(!store.proves_key().await.unwrap(), "the proof stays where it was");
     }
-    let (looked, _) = look(&next, &[]).await;
-    assert!(matches!(looked.proves_key().await, Err(StoreError::WrongKey)));
+    let (store, _) = look(&next, &[]).await;
+    assert!(matches!(store.proves_key().await, Err(StoreError::WrongKey)));
     shelf.run("delete from _sqlx_migrations where version > 7").await;
     let Schema::Older { missing } = look(&shelf.key, &[]).await.1 else { panic!("it is older") };
     assert!(missing >= 2, "{missing}");

@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, base_url};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     domain::{EventKind, OperatorId, Role, Scopes, Secret},
     store::{NewAuthorization, Operator, UsageCount},

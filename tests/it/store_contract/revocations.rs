@@ -2,6 +2,7 @@
 
 use super::{MOORING, NOW, Shelf, base_url, connection, oauth, pasted};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     disconnect::Disconnect,
     domain::{Clock, ConnectionId, EventKind},

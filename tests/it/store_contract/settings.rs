@@ -3,6 +3,7 @@
 
 use super::{MOORING, NOW, Shelf, connection, open, pasted};
 use crate::support::app::{On, on_both};
+use crate::support::log::Log as _;
 use mooring::{
     domain::{Actor, Event, EventId, EventKind, Permission, Secret, WebhookEndpointId},
     store::{ApiKeyFilter, EndpointStatus, EventFilter, NewApiKey, NewWebhookEndpoint, UsageCount},

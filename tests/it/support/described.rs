@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 static DOCUMENT: LazyLock<Value> = LazyLock::new(mooring::web::document);
 
 /// Panics unless the document says that this operation may give this answer. An address or a method that it does not
-/// know is answered 404 or 405.
+/// know is answered 404 or 405, or 403 to another site's page.
 #[track_caller]
 pub(crate) fn check(method: &Method, path: &str, status: u16, code: &str) {
     if !path.starts_with("/api/v1/") && !path.starts_with("/proxy/") {
@@ -15,7 +15,7 @@ pub(crate) fn check(method: &Method, path: &str, status: u16, code: &str) {
     }
     let Some(operation) = operation(method, path) else {
         assert!(
-            [404, 405].contains(&status),
+            [403, 404, 405].contains(&status),
             "{method} {path} is served, but not described: {status} {code}"
         );
         return;

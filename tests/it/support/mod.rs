@@ -13,6 +13,7 @@ pub(crate) mod flow;
 pub(crate) mod front;
 pub(crate) mod git;
 pub(crate) mod lfs;
+pub(crate) mod log;
 pub(crate) mod oidc;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
