@@ -13,7 +13,8 @@ fn call(api_key: &str, request: u8) -> IdempotentCall {
 }
 
 on_both!(a_call_is_claimed_once_and_answered_again, async |on: On| {
-    let store = Shelf::open(on).await.store;
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
     let first = call("a", 1);
     assert!(matches!(store.claim_call(&first).await.unwrap(), Claim::Mine));
     assert!(matches!(store.claim_call(&first).await.unwrap(), Claim::Begun(at) if at == NOW));
@@ -31,7 +32,8 @@ on_both!(a_call_is_claimed_once_and_answered_again, async |on: On| {
 });
 
 on_both!(a_call_is_forgotten_after_a_day, async |on: On| {
-    let store = Shelf::open(on).await.store;
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
     let first = call("a", 1);
     store.claim_call(&first).await.unwrap();
     store.answer_call(&first, &Secret::new("x")).await.unwrap();
