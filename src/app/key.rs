@@ -31,10 +31,19 @@ pub fn generate_missing_key(config: &Config) -> anyhow::Result<Option<PathBuf>> 
     Ok(Some(file))
 }
 
+/// The file is there whole or not at all, and one that is there is never replaced.
 fn write(file: &Path) -> std::io::Result<()> {
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    out.write_all(generate_key().as_bytes())?;
-    out.sync_all()
+    let key = generate_key();
+    let draft = file.with_extension(format!("draft-{}", std::process::id()));
+    if draft.try_exists()? {
+        fs::remove_file(&draft)?;
+    }
+    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    out.write_all(key.as_bytes())?;
+    out.sync_all()?;
+    let kept = fs::hard_link(&draft, file);
+    fs::remove_file(&draft)?;
+    kept
 }
 
 fn refuse_to_replace_a_lost_key(database: &Database, file: &Path) -> anyhow::Result<()> {
@@ -67,4 +76,21 @@ pub(super) fn own_key(data_dir: &Path) -> anyhow::Result<Zeroizing<String>> {
 
 pub(super) fn file_in(data_dir: &Path) -> PathBuf {
     data_dir.join("encryption.key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_whole_and_replaces_none() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = file_in(folder.path());
+        write(&file).unwrap();
+        let key = own_key(folder.path()).unwrap();
+        assert_eq!(key.trim().len(), 44);
+        assert_eq!(write(&file).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(own_key(folder.path()).unwrap(), key);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    }
 }
