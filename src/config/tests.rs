@@ -222,9 +222,8 @@ fn sqlite_paths_come_in_three_spellings() {
 
 #[test]
 fn a_key_is_taken_in_any_base64_and_kept_in_one() {
-    for spelled in
-        ["_____-________________________________-_AAA=", "/////+////////////////////////////////+/AAA"]
-    {
+    let unpadded = "/////+////////////////////////////////+/AAA";
+    for spelled in ["_____-________________________________-_AAA=", unpadded] {
         let config = config(&[("MOORING_ENCRYPTION_KEY", spelled)]);
         assert_eq!(config.encryption_key.unwrap().expose(), "/////+////////////////////////////////+/AAA=");
     }
@@ -284,21 +283,19 @@ fn no_secret_is_ever_shown() {
             }
         }
     }
-    let shown = format!(
-        "{:?}",
-        config(&[
-            ("MOORING_DATABASE_URL", "postgres://u:CANARY@db/m"),
-            ("MOORING_ENCRYPTION_KEY", KEY),
-            ("MOORING_ENCRYPTION_KEYS_RETIRED", OTHER_KEY),
-            ("MOORING_GITLAB_OAUTH_CLIENT_ID", "id"),
-            ("MOORING_GITLAB_OAUTH_CLIENT_SECRET", "CANARY"),
-            ("MOORING_SMTP_URL", "smtp://u:CANARY@mail"),
-            ("MOORING_MAIL_FROM", "a@b.c"),
-            ("MOORING_MAIL_TO", "a@b.c"),
-            ("MOORING_ADMIN_EMAIL", "a@b.c"),
-            ("MOORING_ADMIN_PASSWORD", "CANARY-CANARY"),
-        ])
-    );
+    let config = config(&[
+        ("MOORING_DATABASE_URL", "postgres://u:CANARY@db/m"),
+        ("MOORING_ENCRYPTION_KEY", KEY),
+        ("MOORING_ENCRYPTION_KEYS_RETIRED", OTHER_KEY),
+        ("MOORING_GITLAB_OAUTH_CLIENT_ID", "id"),
+        ("MOORING_GITLAB_OAUTH_CLIENT_SECRET", "CANARY"),
+        ("MOORING_SMTP_URL", "smtp://u:CANARY@mail"),
+        ("MOORING_MAIL_FROM", "a@b.c"),
+        ("MOORING_MAIL_TO", "a@b.c"),
+        ("MOORING_ADMIN_EMAIL", "a@b.c"),
+        ("MOORING_ADMIN_PASSWORD", "CANARY-CANARY"),
+    ]);
+    let shown = format!("{config:?}");
     assert!(shown.contains("[hidden]"));
     for secret in [CANARY, KEY, OTHER_KEY] {
         assert!(!shown.contains(secret), "{shown}");

@@ -244,9 +244,7 @@ impl Store {
         .rows_affected());
         Ok(())
     }
-}
 
-impl Store {
     /// Ends a session in which the person has not connected yet. What waits in another one stays.
     pub async fn close_connect_session(&self, id: ConnectSessionId, error: &str) -> Result<(), StoreError> {
         on!(self.db, write, |pool| sqlx::query(

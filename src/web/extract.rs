@@ -1,6 +1,6 @@
 //! Reads requests strictly, and says which field was wrong.
 
-use super::error::Problem;
+use super::{auth::Key, error::Problem, state::AppState};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
@@ -15,19 +15,23 @@ use std::{collections::BTreeMap, fmt};
 /// The largest body that is taken, in bytes.
 pub(super) const LARGEST_BODY: usize = 256 * 1024;
 
-/// A JSON body. Unknown fields are refused by the types themselves.
+/// A JSON body that comes with an API key. Unknown fields are refused by the types themselves.
 pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
         let json = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
         if !json {
             let detail = "Send JSON with Content-Type: application/json.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
+        let (mut parts, body) = request.into_parts();
+        let request = Request::from_parts(parts.clone(), body);
         let body = Bytes::from_request(request, state).await.map_err(|e| unreadable(e.status()))?;
+        // A key that was revoked while somebody sent slowly does nothing any more.
+        Key::from_request_parts(&mut parts, state).await?;
         let mut reader = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| wrong(&e, &body))?;
         reader.end().map_err(|_| not_json("There is something after the JSON value."))?;
@@ -36,14 +40,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 }
 
 /// A body that may be left out: then nothing says that it is JSON either.
-impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned> OptionalFromRequest<AppState> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Option<Self>, Problem> {
         if !request.headers().contains_key(CONTENT_TYPE) {
             return Ok(None);
         }
-        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+        <Self as FromRequest<AppState>>::from_request(request, state).await.map(Some)
     }
 }
 

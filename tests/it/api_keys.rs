@@ -4,7 +4,9 @@ use crate::{
     api::{id, make_key},
     support::{
         app::{On, TestApp, on_both},
+        database::rows,
         request::Http,
+        slow::SlowSender,
     },
 };
 use serde_json::{Value, json};
@@ -49,6 +51,24 @@ on_both!(a_revoked_key_is_dead_at_once, async |on: On| {
     let listed = admin.get("/api/v1/api-keys").await.expect(200).json();
     let listed = listed["items"].as_array().unwrap().iter().find(|k| k["id"] == id.as_str()).unwrap();
     assert!(listed["revoked_at"].is_string(), "it stays in the list: {listed}");
+});
+
+on_both!(a_key_that_is_revoked_while_it_sends_makes_nothing, async |on: On| {
+    let app = TestApp::start(on).await;
+    let admin = app.program(&["admin"]).await;
+    let body = json!({"name": "heir", "scopes": ["admin"]}).to_string();
+    for more in ["", "\r\nidempotency-key: once"] {
+        let program = app.program(&["admin"]).await;
+        let key = program.key().unwrap();
+        let credentials = format!("authorization: Bearer {key}{more}");
+        let head = (credentials.as_str(), "application/json");
+        let sender = SlowSender::begin(&app, "/api/v1/api-keys", head, body.len()).await;
+        let own = key.split('_').nth(1).unwrap();
+        admin.delete(&format!("/api/v1/api-keys/{own}")).await.expect(204);
+        let answer = sender.end(&body).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    }
+    assert_eq!(rows(&app, "api_keys").await, 3, "the two, and the one that revoked them");
 });
 
 on_both!(a_revoked_key_is_dead_on_another_replica_within_a_second, async |on: On| {

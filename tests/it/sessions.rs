@@ -5,6 +5,7 @@ use crate::support::{
     app::{EMAIL, On, PASSWORD, TestApp, on_both},
     database::{dump, holds, rows, run},
     request::{Http, Reply},
+    slow::SlowSender,
 };
 use futures_util::future::join_all;
 use gitlab_sim::Options;
@@ -16,10 +17,6 @@ use mooring::{
 };
 use serde_json::json;
 use std::time::Duration;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 const NEW_PASSWORD: &str = "tr0ubador and three more";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -247,23 +244,6 @@ on_both!(the_cookie_outlives_the_session_so_that_nothing_typed_is_lost, async |o
     );
 });
 
-/// Waits until the server wants the body, so that it has judged what it judges by the headers.
-async fn begin_slowly(app: &TestApp, path: &str, body: &str) -> TcpStream {
-    let site = app.site().strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(site.replace("localhost", "127.0.0.1")).await.unwrap();
-    let (cookie, length) = (app.http.cookie("mooring").unwrap(), body.len());
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {site}\r\ncookie: mooring={cookie}\r\nsec-fetch-site: same-origin\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\
-         connection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut wants = [0; 25];
-    stream.read_exact(&mut wants).await.unwrap();
-    assert!(wants.starts_with(b"HTTP/1.1 100 Continue"));
-    stream
-}
-
 on_both!(who_is_demoted_while_they_send_is_refused, async |on: On| {
     let app = TestApp::start(on).await;
     app.sign_in().await;
@@ -272,11 +252,12 @@ on_both!(who_is_demoted_while_they_send_is_refused, async |on: On| {
     store.add_operator(&other, app.clock.now(), &Actor::CommandLine).await.unwrap();
     let me = store.operator_by_email(EMAIL).await.unwrap().unwrap().id;
     let body = "name=slow&scopes=admin&expires_in=30";
-    let mut stream = begin_slowly(&app, "/settings/api-keys", body).await;
+    let cookie =
+        format!("cookie: mooring={}\r\nsec-fetch-site: same-origin", app.http.cookie("mooring").unwrap());
+    let kind = "application/x-www-form-urlencoded";
+    let sender = SlowSender::begin(&app, "/settings/api-keys", (&cookie, kind), body.len()).await;
     store.change_role(me, Role::Viewer, app.clock.now(), &Actor::CommandLine).await.unwrap();
-    stream.write_all(body.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let answer = sender.end(body).await;
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     assert_eq!(rows(&app, "api_keys").await, 0);
 });

@@ -20,6 +20,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod request;
+pub(crate) mod slow;
 pub(crate) mod smtp;
 pub(crate) mod tls;
 mod watchdog;
