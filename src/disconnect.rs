@@ -15,6 +15,17 @@ const LONGEST_PAUSE: Duration = Duration::hours(2);
 const HOLD: Duration = Duration::minutes(2);
 const AT_ONCE: usize = 8;
 
+#[derive(Debug, thiserror::Error)]
+pub enum DisconnectError {
+    #[error(
+        "This connection was exported, and its token lives on in another installation. Disconnect it without revoking \
+         the token, or take it back first."
+    )]
+    Exported,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 #[derive(Clone)]
 pub struct Disconnect {
     pub store: Store,
@@ -26,10 +37,13 @@ pub struct Disconnect {
 impl Disconnect {
     /// Ends a connection. With `revoke` the provider is told as well, now or as soon as it answers; without,
     /// nothing is opened. `false`: it was gone before.
-    pub async fn end(&self, id: ConnectionId, revoke: bool, actor: &Actor) -> Result<bool, StoreError> {
+    pub async fn end(&self, id: ConnectionId, revoke: bool, actor: &Actor) -> Result<bool, DisconnectError> {
         // A renewal may come in between; its newer credential is then the one to end.
         loop {
             let Some((was, credentials)) = self.to_end(id, revoke).await? else { return Ok(false) };
+            if revoke && was.credential.exported_at.is_some() {
+                return Err(DisconnectError::Exported);
+            }
             let now = self.clock.now();
             if self.store.disconnect(&was, &credentials, now, actor).await? {
                 if revoke && credentials.is_empty() {

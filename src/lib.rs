@@ -10,6 +10,7 @@
 //! | [`vault`] | seals and opens, hashes, makes keys |
 //! | [`store`], [`feed`] | rows in either database; what changed in them |
 //! | [`providers`] | speaks to GitLab, and knows nothing of our rows |
+//! | [`transfer`] | seals connections for another installation |
 //! | [`connect`], [`disconnect`] | the two ways in, and the way out |
 //! | [`renewal`] | gets the next credential, once, and loses none |
 //! | [`health`] | checks a connection at the provider |
@@ -56,5 +57,6 @@ pub mod renewal;
 pub mod sso;
 pub mod store;
 pub mod telemetry;
+pub mod transfer;
 pub mod vault;
 pub mod web;

@@ -19,7 +19,8 @@ use crate::{
     renewal::{Renewals, Spool},
     sso::{Allowed, Client, Issuer, Sso},
     store::{Location, Schema, Store},
-    vault::Keyring,
+    transfer::Transfer,
+    vault::{Keyring, NotARecipient, Recipient},
     web::{AppState, Followers, KeySource, Parts, Trust},
 };
 use anyhow::Context;
@@ -72,10 +73,8 @@ pub(super) async fn state(
     stopping: CancellationToken,
 ) -> anyhow::Result<AppState> {
     let store = open_store(config).await?;
-    let provider = Provider::new(GitLab);
-    let instances = instances(config)?;
-    let use_cases = Arc::new(use_cases(config)?);
-    let tending = Tending { before: Duration::try_from(config.renew_before)? };
+    let connect = connect(config, &store, &clock, tracker.clone())?;
+    let Connect { provider, instances, use_cases, tending, .. } = connect.clone();
     let warn_before = Duration::try_from(config.warn_before.first().copied().unwrap_or_default())?;
     let pace = Pace::new(Duration::try_from(config.check_every)?, stopping.clone());
     let (memory, usage) = (Memory::default(), Usage::default());
@@ -97,16 +96,9 @@ pub(super) async fn state(
     Ok(AppState::new(Parts {
         site_url: config.site_url.as_str().to_owned(),
         is_https: config.site_url.is_https(),
-        connect: Connect {
-            store: store.clone(),
-            provider: provider.clone(),
-            instances: instances.clone(),
-            use_cases: Arc::clone(&use_cases),
-            clock: clock.clone(),
-            tending,
-            return_urls: config.return_urls.clone().into(),
-            tracker,
-        },
+        connect,
+        transfer: transfer(config, &store, &clock)?,
+        export_recipients: recipients(config)?,
         disconnect: Disconnect {
             store: store.clone(),
             provider: provider.clone(),
@@ -146,6 +138,35 @@ pub(super) async fn state(
         draining: CancellationToken::new(),
         stopping,
     }))
+}
+
+/// The ways in, which do without anything else of a server.
+pub fn connect(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    tracker: TaskTracker,
+) -> anyhow::Result<Connect> {
+    Ok(Connect {
+        store: store.clone(),
+        provider: Provider::new(GitLab),
+        instances: instances(config)?,
+        use_cases: Arc::new(use_cases(config)?),
+        clock: clock.clone(),
+        tending: Tending { before: Duration::try_from(config.renew_before)? },
+        return_urls: config.return_urls.clone().into(),
+        tracker,
+    })
+}
+
+/// The way to another installation.
+pub fn transfer(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<Transfer> {
+    Ok(Transfer { store: store.clone(), instances: instances(config)?, clock: clock.clone() })
+}
+
+/// Whom the API may export to.
+pub(super) fn recipients(config: &Config) -> Result<Vec<Recipient>, NotARecipient> {
+    config.export_recipients.iter().map(|text| text.parse()).collect()
 }
 
 fn key_source(config: &Config) -> KeySource {

@@ -1,6 +1,9 @@
 //! Tries what a configuration names, and tells every problem: one line for each variable.
 
-use super::{build::use_cases, notices::mailer};
+use super::{
+    build::{recipients, use_cases},
+    notices::mailer,
+};
 use crate::{
     config::Config,
     domain::{BaseUrl, Clock},
@@ -19,6 +22,7 @@ pub fn check(config: &Config) -> Vec<String> {
     problems.extend(wrong_ca("MOORING_CA_FILE", config.ca_file.as_deref()));
     let allow = Policy::parse(&config.outbound_allow).err();
     problems.extend(allow.map(|error| line("MOORING_OUTBOUND_ALLOW", &error)));
+    problems.extend(recipients(config).err().map(|error| line("MOORING_EXPORT_RECIPIENTS", &error)));
     if problems.iter().all(|problem| !problem.starts_with("MOORING_CA_FILE")) {
         let mail = mailer(config, Clock::default()).err();
         problems.extend(mail.map(|error| format!("{}", OneLine(format!("{error:#}")))));

@@ -10,6 +10,7 @@ mod manual;
 mod reseal;
 mod serve;
 mod token;
+mod transfer;
 mod user;
 
 use crate::{
@@ -55,6 +56,12 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Seals everything that is stored under the active encryption key, while servers run
     Reseal(reseal::ResealArguments),
+    /// Prints this installation's recipient: whom another one exports to
+    Recipient,
+    /// Seals connections with their tokens for another installation, which renews them from then on
+    Export(transfer::ExportArguments),
+    /// Takes in what another installation exported to this one, all of it or nothing
+    Import(transfer::ImportArguments),
     /// Prints the `OpenAPI` 3.1 document
     Openapi,
     /// Prints a valid access token from a Mooring server (`MOORING_URL`, `MOORING_API_KEY`)
@@ -136,6 +143,9 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::Doctor(asked) => doctor::run(&asked).await,
         Command::Reseal(asked) => reseal::run(&asked, &Config::from_env()?).await,
+        Command::Recipient => transfer::print_recipient(&Config::from_env()?).await,
+        Command::Export(asked) => transfer::export(asked, &Config::from_env()?).await,
+        Command::Import(asked) => transfer::import(asked, &Config::from_env()?).await,
         Command::Token(asked) => token::print_token(asked).await,
         Command::GitCredential { operation } => git_credential::run(&operation).await,
         Command::Completions { shell } => manual::print_completions(shell),

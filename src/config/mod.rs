@@ -69,6 +69,7 @@ pub struct Config {
     pub mail: Option<Mail>,
     /// Compared exactly with what a connect session names.
     pub return_urls: Vec<String>,
+    pub export_recipients: Vec<String>,
     /// TOML with more use cases; the file could be opened.
     pub use_cases_file: Option<PathBuf>,
     /// Made where there is no user yet.
@@ -143,6 +144,11 @@ impl Config {
             warn_before: reader.with_default("MOORING_WARN_BEFORE", values::warn_before),
             check_every: reader.with_default("MOORING_CHECK_EVERY", values::check_every),
             mail: people::read_mail(reader),
+            export_recipients: reader
+                .optional("MOORING_EXPORT_RECIPIENTS", |value| {
+                    Ok(values::items(value).map(str::to_owned).collect())
+                })
+                .unwrap_or_default(),
             return_urls: reader.optional("MOORING_RETURN_URLS", values::return_urls).unwrap_or_default(),
             use_cases_file: reader.optional("MOORING_USE_CASES_FILE", values::readable_file),
             first_administrator: people::read_first_administrator(reader),

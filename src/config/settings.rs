@@ -46,6 +46,7 @@ pub const SETTINGS: &[Setting] = &[
     unset("MOORING_MAIL_FROM", "Sender of notices; required with a mail server."),
     unset("MOORING_MAIL_TO", "Receivers of notices, comma-separated; required with a mail server."),
     unset("MOORING_RETURN_URLS", "Return URLs that connect sessions may name, comma-separated, matched exactly."),
+    unset("MOORING_EXPORT_RECIPIENTS", "Recipients, comma-separated, that the API may export connections to; `mooring export` needs none."),
     unset("MOORING_USE_CASES_FILE", "TOML file with more use cases."),
     unset("MOORING_ADMIN_EMAIL", "Makes the first administrator without the setup link; needs the password too."),
     secret("MOORING_ADMIN_PASSWORD", "Password of the first administrator, 12 characters or more."),

@@ -52,6 +52,15 @@ pub enum ConnectError {
     NoRotationScope { refusal: RotationRefusal, mend_at: String },
     #[error("{0}")]
     SelfRotationUnsupported(RotationRefusal),
+    #[error(
+        "There is no integration at {base_url} with the OAuth application {client_id}. Its refresh token works with no \
+         other: configure that one here, or leave this connection where it is and connect again."
+    )]
+    NoSuchApplication { base_url: String, client_id: String },
+    #[error(
+        "It was exported from here. Disconnect it here first, without revoking its token, and import again."
+    )]
+    ExportedHere,
     #[error("The connection is gone.")]
     Gone,
     #[error("The connection was changed at the same moment. Look at it and try again.")]
@@ -72,7 +81,9 @@ impl ConnectError {
         match self {
             Self::Field { .. } => "invalid_field",
             Self::UnknownUseCase(_) => "unknown_use_case",
-            Self::Instance(UnknownInstance::Integration(_)) => "unknown_integration",
+            Self::Instance(UnknownInstance::Integration(_)) | Self::NoSuchApplication { .. } => {
+                "unknown_integration"
+            }
             Self::Instance(UnknownInstance::TypedForbidden) => "base_url_forbidden",
             Self::Instance(_) | Self::Exchange(ExchangeError::Misconfigured { .. }) => {
                 "integration_misconfigured"
@@ -90,6 +101,7 @@ impl ConnectError {
             Self::MadeByOAuth => "made_by_oauth",
             Self::MadeByAccessToken => "made_by_access_token",
             Self::SelfRotationUnsupported(_) => "self_rotation_unsupported",
+            Self::ExportedHere => "exported",
             Self::Gone => "not_found",
             Self::ChangedMeanwhile => "changed_meanwhile",
             Self::Store(_) => "internal_error",

@@ -77,7 +77,7 @@ impl Connect {
         }
     }
 
-    fn facts(&self, generation: i64, credential: &Credential) -> CredentialFacts {
+    pub(super) fn facts(&self, generation: i64, credential: &Credential) -> CredentialFacts {
         CredentialFacts {
             generation,
             scopes: credential.scopes.clone(),
@@ -89,6 +89,7 @@ impl Connect {
             stopped: None,
             failure: None,
             rejections: 0,
+            exported_at: None,
         }
     }
 

@@ -95,7 +95,11 @@ impl Connect {
             }
             Wish::Reauthorize(id) => {
                 let old = self.take_over(place, id, &identity, credential, actor).await?;
-                // The new credential is in use: from here on nothing may end in giving its grant up.
+                // The new credential is in use: from here on nothing may end in giving its grant up. The one before
+                // lives on where it was exported to.
+                if old.connection.credential.exported_at.is_some() {
+                    return Ok(id);
+                }
                 let now = self.clock.now();
                 let given_up = GivenUp::of(&old.connection, &old.credential);
                 if let Err(error) = self.store.owe_revocation(&given_up, now).await {

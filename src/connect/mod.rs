@@ -1,4 +1,5 @@
-//! The two ways in. Both end in one place: `establish`, one insert, one event, one status.
+//! The two ways in. Both end in one place: `establish`, one insert, one event, one status. What another installation
+//! exported was made there, and comes in by `import`.
 //!
 //! Nothing is stored before the provider has said whose token it is. A token that comes to nothing after
 //! an exchange is revoked again.
@@ -12,6 +13,7 @@ mod error;
 mod establish;
 mod exchange;
 mod fields;
+mod import;
 mod preflight;
 mod same_account;
 mod self_rotation;
@@ -23,6 +25,7 @@ pub use callback::{Callback, Outcome};
 pub use desired::Desired;
 pub use error::{ConnectError, inspect_code};
 pub use fields::{Fields, Target, one_kind_of_line};
+pub use import::{Import, ImportError, RefusedConnection};
 pub use preflight::Preflight;
 pub use session::{NewSession, SessionError};
 

@@ -41,6 +41,8 @@ words! {
         ProviderError = "provider_error",
         RateLimited = "rate_limited",
         IntegrationMisconfigured = "integration_misconfigured",
+        /// Sealed for another installation, which renews it from then on.
+        Exported = "exported",
     }
 }
 
@@ -118,6 +120,8 @@ pub struct CredentialFacts {
     pub failure: Option<Failure>,
     /// How often the provider rejected this credential since it last took it.
     pub rejections: i64,
+    /// When it was sealed for another installation. Two that renew one credential would kill it: this one does not.
+    pub exported_at: Option<OffsetDateTime>,
 }
 
 impl Connection {

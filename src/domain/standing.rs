@@ -27,8 +27,14 @@ impl Connection {
         if let Some(reason) = facts.stopped {
             return stands(Status::ActionRequired, Some(reason), Some(self.remedy()));
         }
+        let works = credential::lasts(facts.expires_at, now, Duration::ZERO);
+        if facts.exported_at.is_some() {
+            let (status, action) =
+                if works { (Status::Degraded, None) } else { (Status::ActionRequired, Some(self.remedy())) };
+            return stands(status, Some(Reason::Exported), action);
+        }
         let needs_life = !facts.renewal.outlives_its_token();
-        if needs_life && !credential::lasts(facts.expires_at, now, Duration::ZERO) {
+        if needs_life && !works {
             return stands(Status::ActionRequired, Some(Reason::TokenExpired), Some(self.remedy()));
         }
         if let Some(failure) = self.failure() {
@@ -95,6 +101,7 @@ mod tests {
                 stopped: None,
                 failure: None,
                 rejections: 0,
+                exported_at: None,
             },
             last_checked_at: None,
             last_used_at: None,
@@ -168,6 +175,20 @@ mod tests {
             standing(&c),
             (Status::ActionRequired, Some(Reason::GrantRevoked), Some(Action::Reauthorize))
         );
+    }
+
+    #[test]
+    fn what_was_exported_works_to_its_end_and_is_renewed_elsewhere() {
+        for (method, renewal, remedy) in [
+            (Method::OAuth, RenewalKind::Refresh, Action::Reauthorize),
+            (Method::AccessToken, RenewalKind::Manual, Action::Rotate),
+        ] {
+            let mut c = connection(method, renewal, Some(Duration::HOUR));
+            c.credential.exported_at = Some(NOW);
+            assert_eq!(standing(&c), (Status::Degraded, Some(Reason::Exported), None));
+            c.credential.expires_at = Some(NOW);
+            assert_eq!(standing(&c), (Status::ActionRequired, Some(Reason::Exported), Some(remedy)));
+        }
     }
 
     #[test]

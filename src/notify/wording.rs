@@ -209,6 +209,12 @@ fn of_reason(reason: Reason, host: &str) -> (&'static str, String, String) {
             format!("{host} does not accept this server’s own application id and secret."),
             "No connection of this integration can be renewed; it is not your account’s fault.".to_owned(),
         ),
+        Reason::Exported => (
+            "its token was renewed by another installation",
+            "The connection was exported, and the installation that imported it has renewed its token."
+                .to_owned(),
+            "Programs that still ask here get no token. Let them ask the other installation.".to_owned(),
+        ),
     };
     (short, happened, means)
 }

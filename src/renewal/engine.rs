@@ -214,6 +214,9 @@ impl Renewals {
     /// Whether the provider may be asked now. A person may always ask again, also about what was given up.
     pub(super) fn may_renew(&self, connection: &Connection, cause: RenewalCause) -> Result<(), RenewalError> {
         let facts = &connection.credential;
+        if facts.exported_at.is_some() {
+            return Err(RenewalError::Stopped(Reason::Exported));
+        }
         if !facts.renewal.renews_itself() {
             return Err(facts.stopped.map_or(RenewalError::NeedsPerson, RenewalError::Stopped));
         }

@@ -17,18 +17,24 @@ const ASK_AGAIN_AFTER: [StdDuration; 3] =
 
 impl Renewals {
     /// Asks the provider about a token that a caller saw refused. A dead token that only itself, or
-    /// nobody, can renew stops its connection here, so that the provider is not asked about it again.
+    /// nobody, can renew stops its connection here, so that the provider is not asked about it again. So does one that
+    /// was exported: another installation has renewed it.
     pub(super) async fn still_works(&self, held: &Held) -> Result<bool, RenewalError> {
         let facts = &held.connection.credential;
         if let Some(reason) = facts.stopped {
             return Err(RenewalError::Stopped(reason));
         }
         let Some(reason) = self.refusal(held).await? else { return Ok(true) };
-        if facts.renewal.outlives_its_token() {
+        let is_exported = facts.exported_at.is_some();
+        if facts.renewal.outlives_its_token() && !is_exported {
             return Ok(false);
         }
         let in_doubt = self.store.doubtful_since(&held.connection, None).await?.is_some();
-        let reason = if in_doubt { Reason::RenewalAnswerLost } else { reason };
+        let reason = match (is_exported, in_doubt) {
+            (true, _) => Reason::Exported,
+            (false, true) => Reason::RenewalAnswerLost,
+            (false, false) => reason,
+        };
         self.store.stop(&held.connection, reason, self.clock.now(), &Actor::Mooring).await?;
         Err(RenewalError::Stopped(reason))
     }

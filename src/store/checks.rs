@@ -47,6 +47,7 @@ impl Store {
                               join credentials k on k.connection_id = c.connection_id
                              where c.next_check_at <= $1
                                and k.stopped is null
+                               and k.exported_at is null
                                and (k.renewal <> 'manual' or k.expires_at is null or k.expires_at > $1)
                                and (k.renewal = 'manual' or not exists (
                                     select 1 from breakers b

@@ -1,13 +1,16 @@
-//! Changes of connections: made and edited. Each writes its event in the same transaction.
+//! Changes of connections: made, imported and edited. Each writes its event in the same transaction.
 
 use super::{
     Store, StoreError,
-    credentials::brought,
+    credentials::{Held, SealedTokens, brought},
     db::in_transaction,
     events::{append_event, event},
     rows::{json, micros, tenant_column},
 };
-use crate::domain::{Account, Actor, Change, Connection, Credential, EventKind, RenewalKind, UseCaseCheck};
+use crate::{
+    domain::{Account, Actor, Change, Connection, Credential, EventKind, Reason, RenewalKind, UseCaseCheck},
+    vault::Digest,
+};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
@@ -29,6 +32,14 @@ pub struct RenewalChoice {
     pub kind: RenewalKind,
     pub renew_at: Option<OffsetDateTime>,
     pub generation: i64,
+}
+
+/// A connection of another installation, with what only its credential's row knows.
+#[derive(Clone, Debug)]
+pub struct ImportedConnection {
+    pub held: Held,
+    /// The hash of the access token that somebody brought last. `None`: it came by consent.
+    pub brought_hash: Option<Digest>,
 }
 
 impl Store {
@@ -107,7 +118,7 @@ pub(super) fn name_taken(error: sqlx::Error) -> StoreError {
     }
 }
 
-pub(super) const INSERT_CONNECTION: &str =
+const INSERT_CONNECTION: &str =
     "insert into connections (connection_id, name, description, tenant, tags, integration, provider, base_url,
                               method, token_kind, account, account_name, use_cases, checks, last_checked_at,
                               created_at, updated_at)
@@ -137,6 +148,35 @@ macro_rules! bind_connection {
     }};
 }
 
+const INSERT_CREDENTIAL: &str =
+    "insert into credentials (connection_id, generation, access_token, refresh_token, scopes, renewal, obtained_at,
+                              expires_at, renew_at, last_renewed_at, stopped, brought_hash)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+
+/// Inserts a connection with its credential, in an open transaction.
+macro_rules! insert {
+    ($tx:expr, $connection:expr, $credential:expr, $sealed:expr, $brought_hash:expr) => {{
+        let (c, credential, sealed): (&Connection, &Credential, &SealedTokens) =
+            ($connection, $credential, $sealed);
+        bind_connection!(c).execute(&mut *$tx).await.map_err(name_taken)?;
+        sqlx::query(INSERT_CREDENTIAL)
+            .bind(c.id.to_string())
+            .bind(c.credential.generation)
+            .bind(&sealed.access_token)
+            .bind(sealed.refresh_token.as_deref())
+            .bind(credential.scopes.to_string())
+            .bind(credential.renewal.kind().as_str())
+            .bind(micros(credential.obtained_at))
+            .bind(credential.expires_at.map(micros))
+            .bind(c.credential.renew_at.map(micros))
+            .bind(c.credential.last_renewed_at.map(micros))
+            .bind(c.credential.stopped.map(Reason::as_str))
+            .bind($brought_hash)
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+
 impl Store {
     /// Makes a connection with its first credential. The one way in for both methods.
     pub async fn add_connection(
@@ -145,35 +185,40 @@ impl Store {
         credential: &Credential,
         actor: &Actor,
     ) -> Result<(), StoreError> {
-        let told = event(
-            EventKind::Connected,
-            connection.created_at,
-            connection.id,
-            connection.tenant.as_deref(),
-            actor,
-        );
+        let (at, tenant) = (connection.created_at, connection.tenant.as_deref());
+        let told = event(EventKind::Connected, at, connection.id, tenant, actor);
         let sealed = self.seal_tokens(connection.id, &connection.base_url, 1, credential);
         in_transaction!(self.db, |tx| {
-            bind_connection!(connection).execute(&mut *tx).await.map_err(name_taken)?;
-            sqlx::query(
-                "insert into credentials (connection_id, generation, access_token, refresh_token, scopes, renewal,
-                                          obtained_at, expires_at, renew_at, brought_hash)
-                 values ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            )
-            .bind(connection.id.to_string())
-            .bind(&sealed.access_token)
-            .bind(sealed.refresh_token.as_deref())
-            .bind(credential.scopes.to_string())
-            .bind(credential.renewal.kind().as_str())
-            .bind(micros(credential.obtained_at))
-            .bind(credential.expires_at.map(micros))
-            .bind(connection.credential.renew_at.map(micros))
-            .bind(brought(credential))
-            .execute(&mut *tx)
-            .await?;
+            insert!(tx, connection, credential, &sealed, brought(credential));
             append_event!(tx, &told);
         });
         self.tell(&Change::Connection(connection.id));
+        Ok(())
+    }
+
+    /// Takes in connections of another installation as they were there, all of them or none.
+    pub async fn import_connections(
+        &self,
+        imported: &[ImportedConnection],
+        at: OffsetDateTime,
+        actor: &Actor,
+    ) -> Result<(), StoreError> {
+        let seal = |one: &ImportedConnection| {
+            let c = &one.held.connection;
+            self.seal_tokens(c.id, &c.base_url, c.credential.generation, &one.held.credential)
+        };
+        let sealed: Vec<_> = imported.iter().map(seal).collect();
+        in_transaction!(self.db, |tx| {
+            for (one, sealed) in imported.iter().zip(&sealed) {
+                let connection = &one.held.connection;
+                insert!(tx, connection, &one.held.credential, sealed, one.brought_hash.as_deref());
+                let tenant = connection.tenant.as_deref();
+                append_event!(tx, &event(EventKind::Imported, at, connection.id, tenant, actor));
+            }
+        });
+        for one in imported {
+            self.tell(&Change::Connection(one.held.connection.id));
+        }
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ macro_rules! select_connections {
                     c.last_checked_at, c.last_used_at, c.created_at, c.updated_at,
                     k.generation, k.scopes, k.renewal, k.obtained_at, k.expires_at, k.renew_at,
                     k.last_renewed_at, k.stopped, k.failure_code, k.failure_message, k.failure_since,
-                    k.failure_attempts, k.next_attempt_at, k.rejections, k.access_token, k.refresh_token,
+                    k.failure_attempts, k.next_attempt_at, k.rejections, k.exported_at, k.access_token, k.refresh_token,
                     b.faults, b.code as fault_code, b.message as fault_message, b.opened_at, b.probe_at
                from connections c
                join credentials k on k.connection_id = c.connection_id
@@ -61,6 +61,7 @@ pub(super) struct ConnectionRow {
     failure_attempts: i64,
     next_attempt_at: Option<i64>,
     rejections: i64,
+    exported_at: Option<i64>,
     pub(super) access_token: Vec<u8>,
     pub(super) refresh_token: Option<Vec<u8>>,
     faults: Option<i64>,
@@ -108,6 +109,7 @@ impl ConnectionRow {
             stopped: self.stopped.as_deref().map(|r| read.word(r)).transpose()?,
             failure: self.failure(read)?,
             rejections: self.rejections,
+            exported_at: read.instant_if_any(self.exported_at)?,
         })
     }
 

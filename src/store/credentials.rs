@@ -105,7 +105,7 @@ impl Store {
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
                         renewal = $6, obtained_at = $7, expires_at = $8, renew_at = $9, brought_hash = $10, stopped = null,
                         failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null, rejections = 0, told_before = null
+                        failure_attempts = 0, next_attempt_at = null, rejections = 0, told_before = null, exported_at = null
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())
@@ -164,6 +164,7 @@ impl Store {
                        left join breakers b
                          on b.circuit = c.method || ' ' || coalesce(c.integration, c.base_url)
                       where k.stopped is null
+                        and k.exported_at is null
                         and k.renew_at <= $1
                         and (k.renewal = 'refresh' or k.expires_at is null or k.expires_at > $1)
                         and (k.next_attempt_at is null or k.next_attempt_at <= $1)

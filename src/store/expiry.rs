@@ -61,6 +61,7 @@ const TOLD: &str = "update credentials
   where connection_id = $1
     and generation = $2
     and stopped is null
+    and exported_at is null
     and (told_before is null or told_before > $3)";
 
 /// A rotation that did not come about for so long will not by itself.
@@ -83,6 +84,7 @@ impl Store {
                join connections c on c.connection_id = k.connection_id
               where k.renewal <> 'refresh'
                 and k.stopped is null
+                and k.exported_at is null
                 and (k.told_before is null or k.told_before > 0)
                 and k.expires_at <= $1
                 and (k.told_before is null or k.told_before > $2)

@@ -72,7 +72,8 @@ impl ConnectionFigures {
         let status = connection.standing(now, warn_before).status;
         *self.by_status.entry(status).or_default() += 1;
         let facts = &connection.credential;
-        let Some(end) = facts.expires_at.filter(|_| status != Status::ActionRequired) else { return };
+        let goes_on = status != Status::ActionRequired && facts.exported_at.is_none();
+        let Some(end) = facts.expires_at.filter(|_| goes_on) else { return };
         let soonest = self.soonest_end.entry(facts.renewal).or_insert(end);
         *soonest = end.min(*soonest);
         if !facts.renewal.renews_itself() {
@@ -115,12 +116,14 @@ impl Store {
     }
 
     async fn renewal_figures(&self, now: OffsetDateTime) -> Result<RenewalFigures, StoreError> {
-        let (due, longest_due): (i64, Option<i64>) = on!(self.db, read, |pool| sqlx::query_as(
-            "select count(*), min(renew_at) from credentials where stopped is null and renew_at <= $1"
+        let (due, longest_due): (i64, Option<i64>) = on!(self.db, read, |pool| {
+            sqlx::query_as(
+            "select count(*), min(renew_at) from credentials where stopped is null and exported_at is null and renew_at <= $1"
         )
         .bind(micros(now))
         .fetch_one(pool)
-        .await?);
+        .await?
+        });
         let in_doubt = on!(self.db, read, |pool| sqlx::query_scalar(
             "select count(*)
                from renewals r

@@ -11,8 +11,8 @@ use crate::domain::ConnectionId;
 use std::time::Duration;
 
 impl Store {
-    /// Takes the lease on a credential for `holder`. `false`: another holder has it, or nothing is there.
-    /// One statement: whoever's update matches holds it.
+    /// Takes the lease on a credential for `holder`. `false`: another holder has it, it was exported, or nothing is
+    /// there. One statement: whoever's update matches holds it.
     pub async fn claim_lease(
         &self,
         id: ConnectionId,
@@ -23,7 +23,7 @@ impl Store {
         Ok(on!(self.db, write, |pool| sqlx::query(
             "update credentials
                 set lease_holder = $2, lease_until = (select now from clock) + $3
-              where connection_id = $1
+              where connection_id = $1 and exported_at is null
                 and (lease_until is null or lease_until <= (select now from clock))",
         )
         .bind(id.to_string())
@@ -35,7 +35,7 @@ impl Store {
             == 1)
     }
 
-    /// Lets the lease last from now on again. `false`: another holder has it.
+    /// Lets the lease last from now on again. `false`: another holder has it, or it was exported.
     pub async fn extend_lease(
         &self,
         id: ConnectionId,
@@ -45,7 +45,7 @@ impl Store {
         let micros = i64::try_from(length.as_micros()).expect("a lease lasts minutes");
         Ok(on!(self.db, write, |pool| sqlx::query(
             "update credentials set lease_until = (select now from clock) + $3
-              where connection_id = $1 and lease_holder = $2",
+              where connection_id = $1 and lease_holder = $2 and exported_at is null",
         )
         .bind(id.to_string())
         .bind(holder)

@@ -97,7 +97,7 @@ macro_rules! owe {
 
 impl Store {
     /// Ends a connection. The revocation of `credentials` is owed to the provider from the same moment on.
-    /// `false`: it was gone, or its credential changed since it was read.
+    /// `false`: it was gone, or its credential changed since it was read, or was exported.
     pub async fn disconnect(
         &self,
         was: &Connection,
@@ -117,10 +117,12 @@ impl Store {
             let ended = sqlx::query(
                 "delete from connections
                   where connection_id = $1
-                    and $2 = (select generation from credentials where connection_id = $1)",
+                    and $2 = (select generation from credentials where connection_id = $1)
+                    and $3 = (select coalesce(exported_at, 0) from credentials where connection_id = $1)",
             )
             .bind(was.id.to_string())
             .bind(was.credential.generation)
+            .bind(was.credential.exported_at.map_or(0, micros))
             .execute(&mut *tx)
             .await?
             .rows_affected();

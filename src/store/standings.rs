@@ -26,6 +26,8 @@ impl AsOf {
 macro_rules! standing {
     () => {
         "cast(case when k.stopped is not null then 3
+                   when k.exported_at is not null and k.expires_at <= $1 then 3
+                   when k.exported_at is not null then 2
                    when k.renewal <> 'refresh' and k.expires_at <= $1 then 3
                    when k.failure_code is not null and k.failure_since is not null then 2
                    when k.renewal <> 'manual' and b.opened_at is not null then 2

@@ -4,6 +4,7 @@
 //! holds version, key id and what the ciphertext is bound to, so that a row that was swapped, moved to
 //! another base URL or rolled back to an older generation does not open.
 
+use super::recipient::{Identity, Recipient, SealedTo};
 use crate::domain::Secret;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use chacha20poly1305::{
@@ -30,6 +31,10 @@ pub enum VaultError {
     UnknownKey,
     #[error("a sealed value is damaged, or belongs to another row")]
     Open,
+    #[error(
+        "sealed for another installation, or under an encryption key that is not in the keyring any more"
+    )]
+    OtherRecipient,
 }
 
 /// What a ciphertext belongs to. It opens only where it was put.
@@ -67,7 +72,12 @@ impl fmt::Display for KeyId {
 /// All keys, of which one is active.
 pub struct Keyring {
     active: [u8; 4],
-    keys: BTreeMap<[u8; 4], XChaCha20Poly1305>,
+    keys: BTreeMap<[u8; 4], Key>,
+}
+
+struct Key {
+    cipher: XChaCha20Poly1305,
+    identity: Identity,
 }
 
 /// A new encryption key, in base64.
@@ -81,8 +91,8 @@ impl Keyring {
     pub fn new<'a>(active: &str, retired: impl IntoIterator<Item = &'a str>) -> Result<Self, VaultError> {
         let mut keys = BTreeMap::new();
         let mut add = |text: &str| {
-            let (id, cipher) = derive(text)?;
-            keys.insert(id, cipher);
+            let (id, key) = derive(text)?;
+            keys.insert(id, key);
             Ok(id)
         };
         for key in retired {
@@ -100,6 +110,7 @@ impl Keyring {
         let aad = binding.associated_data(&sealed);
         sealed.extend_from_slice(&nonce);
         let ciphertext = self.keys[&self.active]
+            .cipher
             .encrypt(&nonce, Payload { msg: plain, aad: &aad })
             .expect("a token is far below the cipher's limit of 256 GiB");
         sealed.extend_from_slice(&ciphertext);
@@ -113,9 +124,9 @@ impl Keyring {
         if head[0] != VERSION {
             return Err(VaultError::Open);
         }
-        let cipher = self.keys.get(&id).ok_or(VaultError::UnknownKey)?;
+        let key = self.keys.get(&id).ok_or(VaultError::UnknownKey)?;
         let aad = binding.associated_data(&head[..ID_END]);
-        cipher
+        key.cipher
             .decrypt(nonce, Payload { msg: ciphertext, aad: &aad })
             .map(Zeroizing::new)
             .map_err(|_| VaultError::Open)
@@ -133,23 +144,37 @@ impl Keyring {
         (KeyId(self.active), retired.copied().map(KeyId).collect())
     }
 
+    /// Who others seal to, so that this installation can open it. It changes with the active key.
+    pub fn recipient(&self) -> Recipient {
+        self.keys[&self.active].identity.recipient
+    }
+
+    /// Opens what another installation sealed to one of these keys.
+    pub fn open_sealed_to(&self, sealed: &SealedTo) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let mut identities = self.keys.values().map(|key| &key.identity);
+        let own = identities.find(|own| own.recipient == sealed.recipient);
+        own.ok_or(VaultError::OtherRecipient)?.open(sealed)
+    }
+
     /// Whether this was sealed under the active key.
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         sealed.get(1..ID_END).is_some_and(|id| id == self.active)
     }
 }
 
-/// One key's id and cipher. The id comes from the key itself, so nobody has to number keys.
-fn derive(text: &str) -> Result<([u8; 4], XChaCha20Poly1305), VaultError> {
+/// One key's id and what is made of it. The id comes from the key itself, so nobody has to number keys.
+fn derive(text: &str) -> Result<([u8; 4], Key), VaultError> {
     let bytes = Zeroizing::new(BASE64_STANDARD.decode(text.trim()).map_err(|_| VaultError::Key)?);
     if bytes.len() != KEY_BYTES {
         return Err(VaultError::Key);
     }
     let hkdf = Hkdf::<Sha256>::new(Some(b"mooring/1"), &bytes);
-    let (mut id, mut key) = ([0; 4], Zeroizing::new([0; KEY_BYTES]));
+    let (mut id, mut key, mut private) =
+        ([0; 4], Zeroizing::new([0; KEY_BYTES]), Zeroizing::new([0; KEY_BYTES]));
     hkdf.expand(b"key id", &mut id).expect("4 bytes are a valid length");
     hkdf.expand(b"seal", &mut *key).expect("32 bytes are a valid length");
-    Ok((id, XChaCha20Poly1305::new((&*key).into())))
+    hkdf.expand(b"recipient", &mut *private).expect("32 bytes are a valid length");
+    Ok((id, Key { cipher: XChaCha20Poly1305::new((&*key).into()), identity: Identity::new(&private) }))
 }
 
 impl Binding<'_> {
@@ -242,6 +267,18 @@ mod tests {
         assert!(!both.is_current(&sealed) && both.is_current(&both.seal(b"x", BOUND)));
         let alone = Keyring::new(&new, []).unwrap();
         assert_eq!(alone.open(&sealed, BOUND).unwrap_err(), VaultError::UnknownKey);
+    }
+
+    #[test]
+    fn what_others_seal_to_it_opens_also_after_its_key_retired() {
+        let (old, new) = (generate_key(), generate_key());
+        let before = Keyring::new(&old, []).unwrap();
+        let sealed = crate::vault::seal_to(before.recipient(), b"x");
+        let both = Keyring::new(&new, [old.as_str()]).unwrap();
+        assert_ne!(both.recipient(), before.recipient());
+        assert_eq!(&*both.open_sealed_to(&sealed).unwrap(), b"x");
+        let alone = Keyring::new(&new, []).unwrap();
+        assert_eq!(alone.open_sealed_to(&sealed).unwrap_err(), VaultError::OtherRecipient);
     }
 
     #[test]

@@ -5,9 +5,11 @@
 mod api_key;
 mod keyring;
 mod password;
+mod recipient;
 mod ticket;
 
 pub use api_key::{ApiKeyParts, ApiKeySecret, parse_api_key};
 pub use keyring::{Binding, KeyId, Keyring, VaultError, generate_key};
 pub use password::{Busy, hash_password, verify_password};
+pub use recipient::{NotARecipient, Recipient, SealedTo, seal_to};
 pub use ticket::{Digest, Ticket, digest, digest_of};

@@ -58,7 +58,11 @@ fn is_json(content_type: &str) -> bool {
 /// A body that could not be read, or was too large.
 pub(super) fn unreadable(status: StatusCode) -> Problem {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(status, "body_too_large", "A request body is 256 KiB at most.");
+        return Problem::new(
+            status,
+            "body_too_large",
+            "A request body is 256 KiB at most, and 64 MiB for an import.",
+        );
     }
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request body could not be read.")
 }

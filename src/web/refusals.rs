@@ -1,8 +1,12 @@
 //! What each error of a verb becomes on the outside: its status, its code and what to do next.
 
-use super::{error::Problem, state::AppState};
+use super::{
+    error::{FieldError, Problem},
+    state::AppState,
+};
 use crate::{
-    connect::{ConnectError, SessionError, inspect_code},
+    connect::{ConnectError, ImportError, RefusedConnection, SessionError, inspect_code},
+    disconnect::DisconnectError,
     domain::{Action, ConnectSessionState, Standing},
     handout::HandoutError,
     health::CheckError,
@@ -142,6 +146,7 @@ impl From<ConnectError> for Problem {
             | ConnectError::Elsewhere(_)
             | ConnectError::MadeByOAuth
             | ConnectError::MadeByAccessToken
+            | ConnectError::ExportedHere
             | ConnectError::ChangedMeanwhile => StatusCode::CONFLICT,
             ConnectError::Gone => StatusCode::NOT_FOUND,
             ConnectError::Exchange(ExchangeError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
@@ -162,6 +167,36 @@ impl From<ConnectError> for Problem {
                 Self::new(status, code, detail).retry_after(Duration::from_secs(60))
             }
             _ => Self::new(status, code, detail),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ImportError::Unreadable(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "export_unreadable", detail)
+            }
+            ImportError::Refused(refused) => {
+                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "import_refused", detail);
+                problem.0.errors = refused.into_iter().map(field_error).collect();
+                problem
+            }
+            ImportError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn field_error(refused: RefusedConnection) -> FieldError {
+    FieldError { field: refused.name, code: refused.code, message: refused.message }
+}
+
+impl From<DisconnectError> for Problem {
+    fn from(error: DisconnectError) -> Self {
+        match error {
+            DisconnectError::Exported => Self::new(StatusCode::CONFLICT, "exported", error.to_string()),
+            DisconnectError::Store(error) => error.into(),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::{
     renewal::Renewals,
     sso::Sso,
     store::{AsOf, Store},
+    transfer::Transfer,
+    vault::Recipient,
 };
 use std::{ops::Deref, sync::Arc};
 use time::Duration;
@@ -53,6 +55,9 @@ pub struct Parts {
     pub use_cases: Arc<UseCases>,
     pub connect: Connect,
     pub disconnect: Disconnect,
+    pub transfer: Transfer,
+    /// Whom the API may export to.
+    pub export_recipients: Vec<Recipient>,
     pub handout: Handout,
     pub proxy: Proxy,
     pub health: Health,

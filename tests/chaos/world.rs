@@ -225,6 +225,7 @@ impl World {
                 stopped: None,
                 failure: None,
                 rejections: 0,
+                exported_at: None,
             },
             last_checked_at: None,
             last_used_at: None,

@@ -26,7 +26,9 @@ const WRITE: &str = "connections:write";
 
 const SESSION: &str = r#"{"tenant":"acme","end_user":"ada","return_url":"https://app.example.com/back"}"#;
 
-pub(crate) const ROUTES: [Route; 29] = [
+const IMPORT: &str = r#"{"export":{"mooring_export":1,"recipient":"x","encapsulated":"","sealed":""}}"#;
+
+pub(crate) const ROUTES: [Route; 33] = [
     route("GET", "/api/v1/integrations", READ, ""),
     route("GET", "/api/v1/use-cases", READ, ""),
     route("POST", "/api/v1/tokens/inspect", WRITE, r#"{"integration":"none","token":"glpat-x"}"#),
@@ -45,6 +47,10 @@ pub(crate) const ROUTES: [Route; 29] = [
     route("POST", "/api/v1/connect-sessions", WRITE, SESSION),
     route("GET", "/api/v1/connect-sessions/{id}", WRITE, ""),
     route("POST", "/api/v1/connect-sessions/{id}/complete", WRITE, r#"{"handle":"x","end_user":"ada"}"#),
+    route("POST", "/api/v1/connections/{ref}/take-back", WRITE, ""),
+    route("GET", "/api/v1/recipient", "admin", ""),
+    route("POST", "/api/v1/exports", "admin", r#"{"recipient":"x"}"#),
+    route("POST", "/api/v1/imports", "admin", IMPORT),
     route("GET", "/api/v1/events", "admin", ""),
     route("GET", "/api/v1/api-keys", "admin", ""),
     route("POST", "/api/v1/api-keys", "admin", r#"{"name":"ci","scopes":["proxy"]}"#),

@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
 
 /// The calls of the contract.
-const CONTRACT: [&str; 32] = [
+const CONTRACT: [&str; 36] = [
     "GET /api/v1/integrations",
     "GET /api/v1/use-cases",
+    "GET /api/v1/recipient",
+    "POST /api/v1/exports",
+    "POST /api/v1/imports",
+    "POST /api/v1/connections/{ref}/take-back",
     "POST /api/v1/tokens/inspect",
     "POST /api/v1/connections",
     "GET /api/v1/connections",

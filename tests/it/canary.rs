@@ -12,6 +12,7 @@ use crate::support::{
 };
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use gitlab_sim::{Endpoint, Fault};
+use mooring::vault::{Keyring, generate_key};
 use serde_json::json;
 use std::{collections::BTreeMap, fs};
 
@@ -327,6 +328,24 @@ async fn story(app: &TestApp, site: &Http, program: &Http, outputs: &mut Outputs
     secrets
 }
 
+/// Sealed for another installation, which here nobody can open, and taken back: its tokens are secrets.
+async fn exported(app: &TestApp, program: &Http, recipient: &str, outputs: &mut Outputs) -> Vec<String> {
+    let id = app.connect_by_oauth("moving").await;
+    let held = program.get("/api/v1/connections/moving/token").await.expect(200).json();
+    let new = json!({"recipient": recipient, "connections": ["moving"]});
+    let export = program.post_json("/api/v1/exports", new).await.expect(200);
+    outputs.page("export", &export);
+    let body = json!({"export": export.json()["export"]});
+    outputs.page("import refused", &program.post_json("/api/v1/imports", body).await.expect(422));
+    outputs.page("exported", &program.get("/api/v1/connections/moving").await.expect(200));
+    outputs.page("page of what is exported", &app.http.get(&format!("/connections/{id}")).await.expect(200));
+    let back = program.post_json("/api/v1/connections/moving/take-back", json!({})).await;
+    outputs.page("taken back", &back.expect(200));
+    let mut secrets = app.sim().live_refresh_tokens();
+    secrets.push(held["access_token"].as_str().unwrap().to_owned());
+    secrets
+}
+
 /// The commands beside the server. A token or a key stands on standard output where it was asked for, and nowhere
 /// else: the secrets.
 async fn asked_on_the_command_line(
@@ -375,6 +394,12 @@ async fn asked_on_the_command_line(
         outputs.add("commands", said.out.as_bytes());
         outputs.add("commands", said.err.as_bytes());
     }
+    let recipient = run(&["recipient"], "").await.expect(0);
+    let export = run(&["export", "--to", recipient.line(), "moving"], "").await.expect(0);
+    for said in [recipient, run(&["import", "-"], &export.out).await.expect(1), export] {
+        outputs.add("commands", said.out.as_bytes());
+        outputs.add("commands", said.err.as_bytes());
+    }
     outputs.add("commands", held.err.as_bytes());
     outputs.add("commands", answered.err.as_bytes());
     secrets
@@ -393,6 +418,8 @@ async fn no_secret_gets_out_anywhere() {
     let provider = Provider::start().await;
     provider.serve(app.site()).await;
     let issuer = provider.issuer();
+    let elsewhere = Keyring::new(&generate_key(), []).unwrap();
+    let recipient = elsewhere.recipient().to_string();
     let settings = [
         ("MOORING_OIDC_ISSUER", issuer.as_str()),
         ("MOORING_OIDC_CLIENT_ID", "mooring"),
@@ -400,6 +427,7 @@ async fn no_secret_gets_out_anywhere() {
         ("MOORING_OIDC_ALLOWED", "example.com"),
         ("MOORING_LOG", "trace"),
         ("MOORING_RETURN_URLS", BACK),
+        ("MOORING_EXPORT_RECIPIENTS", recipient.as_str()),
         ("MOORING_METRICS_LISTEN", metrics.as_str()),
         ("MOORING_OTLP_ENDPOINT", collector.url.as_str()),
         ("MOORING_SMTP_URL", smtp.as_str()),
@@ -417,6 +445,7 @@ async fn no_secret_gets_out_anywhere() {
     secrets.extend(story(&app, &site, &program, &mut outputs).await);
     secrets.extend(signed_in_by_provider(&provider, &site, &mut outputs).await);
     secrets.extend(made_on_the_pages(&receiver, &site, &mut outputs).await);
+    secrets.extend(exported(&app, &program, &recipient, &mut outputs).await);
     outputs.add("mail", mail_server.mail().await.to_string().as_bytes());
     for notice in receiver.wait_for(10).await {
         outputs.add("webhooks", format!("{:?} {}", notice.headers, notice.body).as_bytes());

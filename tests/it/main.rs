@@ -67,5 +67,6 @@ mod store_contract;
 mod support;
 mod tenant_matrix;
 mod traces;
+mod transfers;
 mod viewers;
 mod webhooks;

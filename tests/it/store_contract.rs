@@ -7,6 +7,7 @@ mod connections;
 mod credentials;
 mod events;
 mod expiry;
+mod exports;
 mod figures;
 mod idempotent_calls;
 mod notices;
@@ -157,6 +158,7 @@ fn connection(name: &str, tenant: Option<&str>) -> Connection {
         checks: vec![check("code-review", CheckOutcome::Ok)],
         credential: CredentialFacts {
             rejections: 0,
+            exported_at: None,
             generation: 1,
             scopes: Scopes::parse("api read_user"),
             renewal: RenewalKind::Refresh,

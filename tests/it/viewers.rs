@@ -44,6 +44,7 @@ const TABLE: &[(&str, &str, Gets)] = &[
     ("GET", "/connections/{id}", It),
     ("GET", "/connections/{id}/live", It),
     ("POST", "/connections/{id}/check", Refused),
+    ("POST", "/connections/{id}/take-back", Refused),
     ("POST", "/connections/{id}/reauthorize", Refused),
     ("POST", "/connections/{id}/edit", Refused),
     ("POST", "/connections/{id}/renewal", Refused),

@@ -92,18 +92,31 @@ const PROXY: &[Code] = &[
     (504, "provider_unreachable"),
 ];
 
+const EXPORTED: &[Code] = &[(409, "exported")];
+const EXPORT: &[Code] = &[(403, "recipient_not_allowed")];
+const IMPORT: &[Code] = &[(403, "tenant_forbidden"), (422, "export_unreadable"), (422, "import_refused")];
+const TAKE_BACK: &[Code] = &[
+    (409, "action_required"),
+    (409, "not_exported"),
+    (409, "renewed_elsewhere"),
+    (503, "provider_unavailable"),
+];
+
 /// What is answered to a method that an address does not take.
 const METHOD: &[Code] = &[(405, "method_not_allowed")];
 
 /// The codes that an operation may answer. `None`: there is no such operation.
 pub(super) fn of(operation: &str) -> Option<Vec<Code>> {
     let groups: &[&[Code]] = match operation {
-        "list_integrations" | "list_use_cases" => &[KEY],
+        "list_integrations" | "list_use_cases" | "get_recipient" => &[KEY],
         "inspect_token" => &[KEY, BODY, PLACE, INSPECT, FITS],
         "create_connection" => &[ONCE, KEY, TENANT, BODY, PLACE, INSPECT, FITS, NAME],
         "list_connections" | "list_events" | "list_api_keys" | "list_webhook_endpoints" => &[KEY, QUERY],
         "get_connection" | "list_renewals" => &[KEY, REF],
-        "delete_connection" => &[KEY, REF, CHANGED],
+        "delete_connection" => &[KEY, REF, CHANGED, EXPORTED],
+        "export_connections" => &[KEY, BODY, REF, EXPORT],
+        "import_connections" => &[KEY, BODY, IMPORT],
+        "take_back_connection" => &[KEY, REF, TAKE_BACK],
         "edit_connection" => &[KEY, REF, BODY, INSPECT, FITS, NAME, MOVED, MEANWHILE, CHANGED],
         "put_connection" => {
             &[KEY, TENANT, BODY, QUERY, PLACE, INSPECT, FITS, MOVED, MEANWHILE, ACCOUNT, ELSEWHERE, CHANGED]
@@ -166,6 +179,10 @@ pub(super) fn all() -> BTreeSet<Code> {
         DISABLED,
         READY,
         PROXY,
+        EXPORTED,
+        EXPORT,
+        IMPORT,
+        TAKE_BACK,
     ];
     groups.concat().into_iter().collect()
 }
@@ -183,7 +200,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("base_url_forbidden", "Mooring may not reach this address. Only an operator can allow it."),
     ("base_url_invalid", "The base URL is not one. Give it as https://gitlab.example.com."),
     ("body_incomplete", "The request's body broke off."),
-    ("body_too_large", "A request body is 256 KiB at most."),
+    ("body_too_large", "A request body is 256 KiB at most, and 64 MiB for an import."),
     ("changed_meanwhile", "The connection was changed at the same moment. Look at it and try again."),
     ("code_rejected", "The provider did not accept the authorization code. Start again."),
     ("credential_in_query", "A credential stands in the query. Send your API key in a header."),
@@ -192,6 +209,8 @@ const MEANINGS: &[(&str, &str)] = &[
         "different_instance",
         "This connection was made at another base URL, which never changes under a credential.",
     ),
+    ("export_unreadable", "The export is damaged, of another format, or sealed for another installation."),
+    ("exported", "This connection was exported, and its token lives on in another installation."),
     ("handle_invalid", "The handle is wrong, or a newer one was given."),
     (
         "idempotency_answer_lost",
@@ -202,6 +221,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "A request with this Idempotency-Key is being answered. Ask again in a moment.",
     ),
     ("idempotency_key_reused", "This Idempotency-Key was used for another request within the last day."),
+    (
+        "import_refused",
+        "Some connections of the export cannot be imported, so none was; `errors` names them.",
+    ),
     ("insufficient_permission", "This API key lacks the scope that this call needs. Use a key that has it."),
     ("insufficient_role", "The use case needs a higher role than this access token has anywhere."),
     ("insufficient_scope", "The use case needs a scope that this access token does not have."),
@@ -218,6 +241,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("method_not_allowed", "This address does not take this method. See the Allow header."),
     ("name_taken", "Another connection has this name. Choose another name."),
     ("no_oauth_application", "This integration has no OAuth application. Connect with an access token."),
+    ("not_exported", "This connection was not exported, or has a credential of its own again."),
     ("not_found", "There is no such thing, or this key may not see it."),
     ("not_gitlab", "Something else than GitLab answers at this address."),
     ("not_ready", "The database does not answer, or the process is stopping."),
@@ -229,7 +253,9 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("provider_unreachable", "The provider could not be reached, and `step` says where that failed."),
     ("rate_limited", "The provider asks for a pause. Ask again later."),
+    ("recipient_not_allowed", "The operator must name this recipient in MOORING_EXPORT_RECIPIENTS first."),
     ("renewal_is_manual", "Nobody but a person can renew this connection. Paste a new token on its page."),
+    ("renewed_elsewhere", "The installation that imported this connection has renewed its credential."),
     ("request_not_allowed", "This API key may not send this request. It may send: GET /api/v4/projects/**."),
     ("return_url_not_registered", "This return URL is not registered in MOORING_RETURN_URLS, byte for byte."),
     ("self_rotation_unsupported", "This access token cannot rotate itself. Choose manual."),

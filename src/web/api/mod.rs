@@ -13,6 +13,7 @@ mod once;
 mod page;
 mod renewals;
 mod tokens;
+mod transfers;
 mod version;
 mod view;
 mod webhook_endpoints;
@@ -26,9 +27,13 @@ use crate::{
     domain::{Actor, Caller, Connection},
     handout::find_id,
 };
+use axum::extract::DefaultBodyLimit;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt},
+    routes,
+};
 
 /// The routes and the document that describes them, made together.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -63,6 +68,12 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(webhook_endpoints::test_webhook_endpoint))
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::redeliver))
+        .routes(routes!(transfers::get_recipient))
+        .routes(routes!(transfers::export_connections))
+        .routes(
+            routes!(transfers::import_connections).layer(DefaultBodyLimit::max(transfers::LARGEST_IMPORT)),
+        )
+        .routes(routes!(transfers::take_back_connection))
 }
 
 /// The OpenAPI 3.1 document.

@@ -41,7 +41,7 @@ pub(super) async fn renew_connection(
     }
 }
 
-fn renewal_problem(error: RenewalError, was: &Connection, state: &AppState) -> Problem {
+pub(super) fn renewal_problem(error: RenewalError, was: &Connection, state: &AppState) -> Problem {
     let page = format!("{}/connections/{}", state.site_url, was.id);
     let standing = state.standing(was);
     let action = Some(standing.action.unwrap_or(was.remedy()));

@@ -5,6 +5,7 @@ use crate::{
     connect::{Begin, Purpose},
     domain::Status,
     health::CheckError,
+    renewal::{RenewalError, TakeBackError},
     web::{
         session::{self, SignedIn},
         state::AppState,
@@ -33,6 +34,29 @@ pub(super) async fn check(
     };
     session::give_notice(&session, notice).await?;
     Ok(Redirect::to(&format!("/connections/{}", was.id)).into_response())
+}
+
+/// Renews an exported connection here again.
+pub(super) async fn take_back(
+    State(state): State<AppState>,
+    who: SignedIn,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let was = connection::find(&state, &id).await?;
+    let page = format!("/connections/{}", was.id);
+    match state.renewals.take_back(was.id, &who.actor()).await {
+        Ok(_) => session::give_notice(&session, "Taken back: it is renewed here again.").await?,
+        Err(TakeBackError::Renewal(RenewalError::Store(error))) => return Err(Failure::internal(&error)),
+        Err(TakeBackError::Renewal(RenewalError::Gone)) => return Err(Failure::not_found()),
+        Err(error) => {
+            let title = "This connection cannot be taken back now";
+            return Err(Failure::new(StatusCode::CONFLICT, title)
+                .text(error.to_string())
+                .link(page, "Back to the connection"));
+        }
+    }
+    Ok(Redirect::to(&page).into_response())
 }
 
 /// The person consents at GitLab again, for the same connection.

@@ -166,6 +166,7 @@ pub(super) mod sample {
             checks: vec![],
             credential: CredentialFacts {
                 rejections: 0,
+                exported_at: None,
                 generation: 3,
                 scopes: Scopes::parse("api"),
                 renewal: RenewalKind::Manual,

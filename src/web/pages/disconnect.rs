@@ -9,6 +9,7 @@ use super::{
     usage::{KeyLabel, day_text},
 };
 use crate::{
+    disconnect::DisconnectError,
     store::KeyUsage,
     web::{
         session::{self, SignedIn},
@@ -18,6 +19,7 @@ use crate::{
 use askama::Template;
 use axum::{
     extract::{Path, State},
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
 use tower_sessions::Session;
@@ -30,6 +32,8 @@ struct DisconnectPage {
     name: String,
     host: String,
     is_oauth: bool,
+    /// Another installation has its token too, which is not to be revoked.
+    is_exported: bool,
     last_used: Option<Moment>,
     /// The API keys that got its token and could ask again, the last one first.
     users: Vec<User>,
@@ -60,6 +64,7 @@ pub(super) async fn show(
         id: c.id.to_string(),
         host: c.base_url.host().to_owned(),
         is_oauth: c.method == crate::domain::Method::OAuth,
+        is_exported: c.credential.exported_at.is_some(),
         last_used: c.last_used_at.map(|at| Moment::new(at, state.clock.now())),
         others: users.len().saturating_sub(USERS_SHOWN),
         users: users.iter().take(USERS_SHOWN).map(User::of).collect(),
@@ -83,7 +88,15 @@ pub(super) async fn disconnect(
 ) -> Result<Response, Failure> {
     let c = connection::find(&state, &id).await?;
     let revoke = form.filled("revoke").is_some();
-    state.disconnect.end(c.id, revoke, &who.actor()).await?;
+    match state.disconnect.end(c.id, revoke, &who.actor()).await {
+        Ok(_) => {}
+        Err(DisconnectError::Store(error)) => return Err(error.into()),
+        Err(error @ DisconnectError::Exported) => {
+            return Err(Failure::new(StatusCode::CONFLICT, "Its token lives in another installation")
+                .text(error.to_string())
+                .link(format!("/connections/{}/disconnect", c.id), "Disconnect it without that"));
+        }
+    }
     let also = if revoke { " GitLab is told to revoke its token." } else { "" };
     session::give_notice(
         &session,
@@ -105,6 +118,7 @@ mod tests {
             name: "acme".into(),
             host: "gitlab.com".into(),
             is_oauth: true,
+            is_exported: false,
             last_used: None,
             users: vec![User::of(&KeyUsage {
                 api_key_id: "k1".into(),

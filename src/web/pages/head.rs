@@ -61,6 +61,8 @@ pub(super) struct Head {
     pub(super) is_oauth: bool,
     /// Which button stands out.
     pub(super) must_act: bool,
+    /// Whether another installation has its credential too.
+    pub(super) is_exported: bool,
     pub(super) here: Tab,
 }
 
@@ -79,6 +81,7 @@ impl Head {
             badge: (here != Tab::Overview).then(|| Badge::of(standing.status)),
             is_oauth: c.remedy() == Action::Reauthorize,
             must_act: standing.action.is_some() || standing.status == Status::ActionRequired,
+            is_exported: c.credential.exported_at.is_some(),
             here,
         }
     }

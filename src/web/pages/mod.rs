@@ -80,6 +80,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .route("/connections/{id}", get(connection::show))
         .route("/connections/{id}/live", get(connection::live))
         .route("/connections/{id}/check", post(act::check))
+        .route("/connections/{id}/take-back", post(act::take_back))
         .route("/connections/{id}/reauthorize", post(act::reauthorize))
         .route("/connections/{id}/reach", get(reach::show))
         .route("/connections/{id}/history", get(history::show))

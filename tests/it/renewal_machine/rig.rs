@@ -235,6 +235,7 @@ impl Rig {
                 stopped: None,
                 failure: None,
                 rejections: 0,
+                exported_at: None,
             },
             last_checked_at: None,
             last_used_at: None,

@@ -21,6 +21,7 @@ struct Facts {
     /// Beside now, or beside the time of warnings.
     ends: Option<Duration>,
     stopped: bool,
+    exported: bool,
     /// A failure is one where it says since when.
     failure: (bool, bool),
     place: &'static str,
@@ -40,21 +41,14 @@ fn facts() -> impl Strategy<Value = Facts> {
         select(Method::ALL),
         select(renewals),
         select(ends),
-        prop::bool::weighted(0.15),
+        (prop::bool::weighted(0.15), prop::bool::weighted(0.15)),
         (prop::bool::weighted(0.3), prop::bool::weighted(0.5)),
         select(vec!["well", "shaken", "down", "elsewhere"]),
         prop::collection::vec(use_case(), 0..3),
         prop::collection::vec(one, 0..3),
     )
-        .prop_map(|(method, renewal, ends, stopped, failure, place, use_cases, checks)| Facts {
-            method,
-            renewal,
-            ends,
-            stopped,
-            failure,
-            place,
-            use_cases,
-            checks,
+        .prop_map(|(method, renewal, ends, (stopped, exported), failure, place, use_cases, checks)| {
+            Facts { method, renewal, ends, stopped, exported, failure, place, use_cases, checks }
         })
 }
 
@@ -77,9 +71,10 @@ impl Facts {
     fn beyond(&self, connection: &Connection) -> String {
         let word = |is: bool, word| if is { word } else { "null" };
         let (stopped, (code, since)) = (word(self.stopped, "'grant_revoked'"), self.failure);
+        let exported = word(self.exported, "1");
         let (code, since) = (word(code, "'provider_error'"), word(since, "1"));
         format!(
-            "update credentials set stopped = {stopped}, failure_code = {code}, failure_since = {since}
+            "update credentials set stopped = {stopped}, exported_at = {exported}, failure_code = {code}, failure_since = {since}
               where connection_id = '{}'",
             connection.id
         )

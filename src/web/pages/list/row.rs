@@ -80,6 +80,7 @@ pub(in crate::web::pages) fn reason(reason: Reason) -> &'static str {
         R::ProviderError => "GitLab answers with errors",
         R::RateLimited => "Rate limited",
         R::IntegrationMisconfigured => "Integration misconfigured",
+        R::Exported => "Exported",
     }
 }
 

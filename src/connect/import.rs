@@ -1,0 +1,213 @@
+//! Connections of another installation come in, with the credentials that they had there.
+//!
+//! The provider is not asked: what it says of them, their next check tells. What stands in an export is trusted no more
+//! than what a caller sends.
+
+use super::{Connect, ConnectError, Fields, Target, establish::PROVIDER};
+use crate::{
+    domain::{
+        Actor, BaseUrl, Connection, ConnectionId, Credential, CredentialFacts, Integration, Method, Renewal,
+        RenewalKind,
+    },
+    store::{Held, ImportedConnection, StoreError},
+    transfer::{Moved, SealedExport, UnreadableExport},
+};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use std::collections::BTreeSet;
+
+/// What an import brought, or would bring.
+#[derive(Debug)]
+pub struct Import {
+    pub imported: Vec<Connection>,
+    /// They are here already: this export, or a part of it, was imported before.
+    pub present: Vec<Connection>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableExport),
+    /// Every connection that cannot be taken in, each with the first thing that is wrong. Nothing was stored.
+    #[error("{} of these connections cannot be imported, so none was.", .0.len())]
+    Refused(Vec<RefusedConnection>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A connection that cannot be taken in.
+#[derive(Clone, Debug)]
+pub struct RefusedConnection {
+    pub id: ConnectionId,
+    pub name: String,
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl Connect {
+    /// Takes in what another installation exported to this one: all of it or nothing. What is here already stays as it
+    /// is, so that an import may be made again. A dry run stores nothing.
+    pub async fn import(
+        &self,
+        export: &SealedExport,
+        dry_run: bool,
+        actor: &Actor,
+    ) -> Result<Import, ImportError> {
+        let all = export.open(|sealed| self.store.open_sealed_to(sealed))?;
+        let (mut new, mut present, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut names = BTreeSet::new();
+        for moved in &all {
+            if !names.insert((&moved.tenant, &moved.name)) {
+                refused.push(refusal(moved, &ConnectError::NameTaken(moved.name.clone())));
+                continue;
+            }
+            match self.take_in(moved).await {
+                Ok(Taken::Present(connection)) => present.push(*connection),
+                Ok(Taken::New(one)) => new.push(*one),
+                Err(ConnectError::Store(error)) => return Err(error.into()),
+                Err(error) => refused.push(refusal(moved, &error)),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(ImportError::Refused(refused));
+        }
+        if !dry_run {
+            self.store.import_connections(&new, self.clock.now(), actor).await?;
+        }
+        let imported = new.into_iter().map(|one| one.held.connection).collect();
+        Ok(Import { imported, present })
+    }
+
+    async fn take_in(&self, moved: &Moved) -> Result<Taken, ConnectError> {
+        if let Some(there) = self.store.connection(moved.id).await? {
+            if there.credential.exported_at.is_some() {
+                return Err(ConnectError::ExportedHere);
+            }
+            return Ok(Taken::Present(Box::new(there)));
+        }
+        let fields = fields(moved).checked()?;
+        self.chosen(&fields.use_cases)?;
+        let (integration, base_url) = self.home_of(moved)?;
+        let credential = credential(moved)?;
+        self.refuse_taken_name(&fields.name, fields.tenant.as_deref()).await?;
+        let connection = self.moved_connection(moved, fields, (integration, base_url), &credential);
+        let held = Held { connection, credential };
+        Ok(Taken::New(Box::new(ImportedConnection { held, brought_hash: brought_hash(moved)? })))
+    }
+
+    /// Where its credential may go here. A refresh token is bound to its OAuth application.
+    fn home_of(&self, moved: &Moved) -> Result<(Option<String>, BaseUrl), ConnectError> {
+        if moved.provider != PROVIDER {
+            return Err(ConnectError::field("provider", "This version does not know its provider."));
+        }
+        if moved.method == Method::AccessToken {
+            let place = self.place(&Target::BaseUrl(moved.base_url.clone()))?;
+            return Ok((place.integration, place.instance.base_url));
+        }
+        let base_url = BaseUrl::parse_configured(&moved.base_url)?;
+        let is_same = |one: &&Integration| one.base_url == base_url && has_application(one, moved);
+        let Some(found) = self.instances.integrations().find(is_same) else {
+            let client_id = moved.client_id.clone().unwrap_or_default();
+            return Err(ConnectError::NoSuchApplication { base_url: base_url.to_string(), client_id });
+        };
+        Ok((Some(found.id.clone()), base_url))
+    }
+
+    fn moved_connection(
+        &self,
+        moved: &Moved,
+        fields: Fields,
+        (integration, base_url): (Option<String>, BaseUrl),
+        credential: &Credential,
+    ) -> Connection {
+        let facts = CredentialFacts {
+            last_renewed_at: moved.last_renewed_at,
+            stopped: moved.stopped,
+            ..self.facts(moved.generation, credential)
+        };
+        Connection {
+            id: moved.id,
+            name: fields.name,
+            description: fields.description,
+            tenant: fields.tenant,
+            tags: fields.tags,
+            integration,
+            provider: PROVIDER.to_owned(),
+            base_url,
+            method: moved.method,
+            token_kind: moved.token_kind,
+            account: moved.account.clone(),
+            use_cases: fields.use_cases,
+            checks: moved.checks.clone(),
+            credential: facts,
+            last_checked_at: moved.last_checked_at,
+            last_used_at: None,
+            breaker: None,
+            created_at: moved.created_at,
+            updated_at: moved.created_at,
+        }
+    }
+}
+
+enum Taken {
+    New(Box<ImportedConnection>),
+    Present(Box<Connection>),
+}
+
+fn refusal(moved: &Moved, error: &ConnectError) -> RefusedConnection {
+    RefusedConnection {
+        id: moved.id,
+        name: moved.name.clone(),
+        code: error.code(),
+        message: error.to_string(),
+    }
+}
+
+fn fields(moved: &Moved) -> Fields {
+    Fields {
+        name: moved.name.clone(),
+        description: moved.description.clone(),
+        tenant: moved.tenant.clone(),
+        tags: moved.tags.clone(),
+        use_cases: moved.use_cases.clone(),
+    }
+}
+
+/// Where the exporting installation does not say which application it was, any at that base URL may be it.
+fn has_application(integration: &Integration, moved: &Moved) -> bool {
+    let application = integration.application.as_ref();
+    application.is_some_and(|own| moved.client_id.as_ref().is_none_or(|theirs| own.client_id == *theirs))
+}
+
+fn credential(moved: &Moved) -> Result<Credential, ConnectError> {
+    let wrong = |message| ConnectError::field("credential", message);
+    let renewal = match (moved.renewal, &moved.refresh_token) {
+        (RenewalKind::Refresh, Some(token)) => Renewal::Refresh(token.clone()),
+        (RenewalKind::SelfRotate, None) => Renewal::SelfRotate,
+        (RenewalKind::Manual, None) => Renewal::Manual,
+        _ => return Err(wrong("Its refresh token does not fit how it is renewed.")),
+    };
+    let fits = match moved.renewal {
+        RenewalKind::Refresh => moved.method == Method::OAuth,
+        RenewalKind::SelfRotate => moved.method == Method::AccessToken,
+        RenewalKind::Manual => true,
+    };
+    if !fits {
+        return Err(wrong("Its renewal does not fit how it was made."));
+    }
+    if moved.access_token.is_empty() || moved.generation < 1 {
+        return Err(wrong("It has no access token."));
+    }
+    Ok(Credential {
+        access_token: moved.access_token.clone(),
+        obtained_at: moved.obtained_at,
+        expires_at: moved.expires_at,
+        scopes: moved.scopes.clone(),
+        renewal,
+    })
+}
+
+fn brought_hash(moved: &Moved) -> Result<Option<Vec<u8>>, ConnectError> {
+    let Some(text) = &moved.brought_hash else { return Ok(None) };
+    let hash = BASE64_STANDARD.decode(text).ok().filter(|hash| hash.len() == 32);
+    hash.map(Some).ok_or_else(|| ConnectError::field("credential", "The hash of its token is none."))
+}
