@@ -88,7 +88,8 @@ async fn list(store: &Store, now: OffsetDateTime, json: bool) -> Result<(), Fail
         let end = line.expires_at.filter(|_| line.state == "valid").and_then(|at| at.format(&Rfc3339).ok());
         let state = end.as_deref().unwrap_or(line.state);
         let (tenant, scopes) = (line.tenant.unwrap_or_default(), line.scopes.join(","));
-        print(&format!("{}\t{}\t{tenant}\t{scopes}\t{state}", line.id, line.name));
+        let allow = line.allow.join(", ");
+        print(&format!("{}\t{}\t{tenant}\t{scopes}\t{state}\t{allow}", line.id, line.name));
     }
     Ok(())
 }
@@ -114,6 +115,8 @@ struct KeyLine<'a> {
     name: &'a str,
     tenant: Option<&'a str>,
     scopes: Vec<&'static str>,
+    /// The requests that it is narrowed to. Empty: it is not narrowed.
+    allow: Vec<String>,
     state: &'static str,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -136,6 +139,7 @@ impl<'a> KeyLine<'a> {
             name: &key.name,
             tenant: key.tenant.as_deref(),
             scopes: key.permissions.iter().map(|permission| permission.as_str()).collect(),
+            allow: key.allow.iter().map(ToString::to_string).collect(),
             state,
             created_at: key.created_at,
             expires_at: key.expires_at,

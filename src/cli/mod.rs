@@ -17,7 +17,7 @@ use crate::{
     app::{self, KEEP_A_COPY},
     config::{Config, Problems},
     store::{Store, StoreError},
-    vault::generate_key,
+    vault::{Keyring, generate_key},
     web,
 };
 use clap::{Parser, Subcommand};
@@ -98,7 +98,11 @@ port and path; else it gets nothing and asks its next helper. A token that is re
 #[derive(Subcommand)]
 enum EncryptionKeyCommand {
     /// Prints a new encryption key
-    Generate,
+    Generate {
+        /// Prints the key with its id as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command that the arguments name.
@@ -132,10 +136,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve => serve::serve(&tried_configuration()?).await,
         Command::ApiKey(command) => api_key::run(command, &Config::from_env()?).await,
         Command::User(command) => user::run(command, &Config::from_env()?).await,
-        Command::EncryptionKey(EncryptionKeyCommand::Generate) => {
-            print(&generate_key());
-            Ok(())
-        }
+        Command::EncryptionKey(EncryptionKeyCommand::Generate { json }) => generate(json),
         Command::CheckConfig { json } => check_config(json),
         Command::Openapi => {
             print(&format!("{:#}", web::document()));
@@ -184,6 +185,17 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::Other(error.into())
     }
+}
+
+/// A new encryption key, which is kept nowhere.
+fn generate(json: bool) -> Result<(), Failure> {
+    let key = generate_key();
+    if !json {
+        print(&key);
+        return Ok(());
+    }
+    let (id, _) = Keyring::new(&key, []).map_err(anyhow::Error::from)?.ids();
+    print_json(&serde_json::json!({ "id": id.to_string(), "key": *key }))
 }
 
 /// The configuration with everything that it names tried, and every problem of both.

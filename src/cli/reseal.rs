@@ -4,6 +4,7 @@
 use super::{Failure, open, print, print_json, say};
 use crate::{
     config::Config,
+    domain::{Actor, Clock, Event, EventId, EventKind},
     renewal::Spool,
     store::{Resealed, SealedColumn, Store},
     vault::KeyId,
@@ -30,13 +31,12 @@ pub(super) async fn run(asked: &ResealArguments, config: &Config) -> Result<(), 
     let store = open(config).await?;
     let mut report = Report::new(&store, asked.dry_run);
     if !asked.dry_run {
-        for _ in 0..ROUNDS {
-            let round = round(&store).await?;
-            report.add(&round);
-            if round.iter().all(|(_, done)| done.resealed + done.superseded == 0) {
-                break;
-            }
+        let end = reseal(&store, &mut report).await;
+        // Also of a run that failed: what it did before is done.
+        if let Some(event) = report.event() {
+            store.append_event(&event).await?;
         }
+        end?;
     }
     report.left = left(&store).await?;
     report.spooled = Spool::new(config.data_dir.join("spool")).count()?;
@@ -49,14 +49,22 @@ pub(super) async fn run(asked: &ResealArguments, config: &Config) -> Result<(), 
     if asked.dry_run || report.left.is_empty() { Ok(()) } else { Err(Failure::Told(1)) }
 }
 
-type Round = Vec<(SealedColumn, Resealed)>;
-
-async fn round(store: &Store) -> Result<Round, Failure> {
-    let mut round = Vec::new();
-    for column in SealedColumn::ALL {
-        round.push((column, store.reseal(column, u64::MAX).await?));
+/// Until a round finds nothing that it could do, or all are over.
+async fn reseal(store: &Store, report: &mut Report) -> Result<(), Failure> {
+    for _ in 0..ROUNDS {
+        let (mut found, mut unopened) = (0, 0);
+        for column in SealedColumn::ALL {
+            let done = store.reseal(column, u64::MAX).await?;
+            report.add(column, done);
+            found += done.resealed + done.superseded;
+            unopened += done.unopened;
+        }
+        report.unopened = unopened;
+        if found == 0 {
+            break;
+        }
     }
-    Ok(round)
+    Ok(())
 }
 
 /// What is not under the active key.
@@ -96,14 +104,26 @@ impl Report {
         Self { dry_run, active, retired, resealed, superseded: 0, unopened: 0, left, spooled: 0 }
     }
 
-    fn add(&mut self, round: &Round) {
-        self.unopened = round.iter().map(|(_, done)| done.unopened).sum();
-        for (column, done) in round.iter().filter(|(_, done)| *done != Resealed::default()) {
-            if done.resealed > 0 {
-                *self.resealed.entry(what(*column)).or_default() += done.resealed;
-            }
-            self.superseded += done.superseded;
+    fn add(&mut self, column: SealedColumn, done: Resealed) {
+        if done.resealed > 0 {
+            *self.resealed.entry(what(column)).or_default() += done.resealed;
         }
+        self.superseded += done.superseded;
+    }
+
+    /// What the audit log is told. `None`: nothing was changed.
+    fn event(&self) -> Option<Event> {
+        let count: u64 = self.resealed.values().sum();
+        let values = if count == 1 { "value" } else { "values" };
+        (count > 0).then(|| Event {
+            id: EventId::fresh(),
+            at: Clock::default().now(),
+            kind: EventKind::Resealed,
+            subject: Some(self.active.to_string()),
+            tenant: None,
+            actor: Actor::CommandLine.to_string(),
+            detail: Some(format!("{count} {values} under key {}.", self.active)),
+        })
     }
 
     fn tell(&self) {

@@ -3,9 +3,9 @@
 use super::{Failure, open, print, print_json, say};
 use crate::{
     config::Config,
-    domain::{Actor, Clock, OperatorId, Role},
+    domain::{Actor, Clock, Role},
     operator::{bad_email, bad_password, new_operator},
-    store::{Changed, Store},
+    store::{Changed, Operator, Store},
     vault::hash_password,
 };
 use anyhow::Context;
@@ -28,7 +28,12 @@ pub(super) enum UserCommand {
         json: bool,
     },
     /// Gives a person a new password and ends their sessions
-    ResetPassword { email: String },
+    ResetPassword {
+        email: String,
+        /// Prints who it was as JSON, without the password
+        #[arg(long)]
+        json: bool,
+    },
     /// Lists the people, their roles and when they last signed in
     List {
         /// As JSON
@@ -36,9 +41,20 @@ pub(super) enum UserCommand {
         json: bool,
     },
     /// Makes a person an `administrator` or a `viewer`
-    SetRole { email: String, role: Role },
+    SetRole {
+        email: String,
+        role: Role,
+        /// Prints who was changed as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Removes a person and ends their sessions
-    Remove { email: String },
+    Remove {
+        email: String,
+        /// Prints who was removed as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Failure> {
@@ -53,33 +69,39 @@ pub(super) async fn run(command: UserCommand, config: &Config) -> Result<(), Fai
                     format!("{} is there already. See `mooring user reset-password`.", operator.email);
                 return Err(Failure::Usage(message));
             }
-            if json {
-                print_json(&json!({ "id": operator.id.to_string(), "email": operator.email, "role": role }))?;
-            } else {
-                say("Added.");
-            }
+            done(&operator, json, "Added.")?;
         }
-        UserCommand::ResetPassword { email } => {
-            let email = address(&email)?;
+        UserCommand::ResetPassword { email, json } => {
+            let operator = find(&store, &email).await?;
             let password_hash = hash_password(password()?).await;
-            if !store.reset_password(&email, &password_hash, now, &Actor::CommandLine).await? {
-                return Err(nobody(&email));
+            if !store.reset_password(&operator.email, &password_hash, now, &Actor::CommandLine).await? {
+                return Err(nobody(&operator.email));
             }
-            say("The password is changed, and all sessions of this person are ended.");
+            done(&operator, json, "The password is changed, and all sessions of this person are ended.")?;
         }
         UserCommand::List { json } => list(&store, json).await?,
-        UserCommand::SetRole { email, role } => {
-            let id = find(&store, &email).await?;
-            changed(store.change_role(id, role, now, &Actor::CommandLine).await?)?;
-            say("Changed.");
+        UserCommand::SetRole { email, role, json } => {
+            let operator = find(&store, &email).await?;
+            changed(store.change_role(operator.id, role, now, &Actor::CommandLine).await?)?;
+            done(&Operator { role, ..operator }, json, "Changed.")?;
         }
-        UserCommand::Remove { email } => {
-            let id = find(&store, &email).await?;
-            changed(store.remove_operator(id, now, &Actor::CommandLine).await?)?;
-            say("Removed. All sessions of this person are ended.");
+        UserCommand::Remove { email, json } => {
+            let operator = find(&store, &email).await?;
+            changed(store.remove_operator(operator.id, now, &Actor::CommandLine).await?)?;
+            done(&operator, json, "Removed. All sessions of this person are ended.")?;
         }
     }
     store.close().await;
+    Ok(())
+}
+
+/// Says what was done, or of whom.
+fn done(operator: &Operator, json: bool, sentence: &str) -> Result<(), Failure> {
+    if json {
+        let Operator { id, email, role, .. } = operator;
+        return print_json(&json!({ "id": id.to_string(), "email": email, "role": role }));
+    }
+    say(sentence);
     Ok(())
 }
 
@@ -100,9 +122,9 @@ async fn list(store: &Store, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn find(store: &Store, email: &str) -> Result<OperatorId, Failure> {
+async fn find(store: &Store, email: &str) -> Result<Operator, Failure> {
     let email = address(email)?;
-    store.operator_by_email(&email).await?.map(|operator| operator.id).ok_or_else(|| nobody(&email))
+    store.operator_by_email(&email).await?.ok_or_else(|| nobody(&email))
 }
 
 fn nobody(email: &str) -> Failure {

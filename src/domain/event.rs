@@ -49,6 +49,7 @@ words! {
         SessionsEnded = "operator.sessions_ended",
         SignedIn = "operator.signed_in",
         SignInFailed = "operator.sign_in_failed",
+        Resealed = "encryption_key.resealed",
         AuditExported = "audit.exported",
     }
 }
@@ -72,7 +73,7 @@ pub struct Event {
     pub id: EventId,
     pub at: OffsetDateTime,
     pub kind: EventKind,
-    /// The connection, API key or operator that it is about.
+    /// The connection, API key, operator or encryption key (by its id) that it is about.
     pub subject: Option<String>,
     pub tenant: Option<String>,
     /// Who caused it: `operator:…`, `api_key:…`, `mooring` itself, or the command line.

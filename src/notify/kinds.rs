@@ -100,7 +100,7 @@ mod tests {
     fn the_usual_kinds_leave_out_keys_and_people() {
         let told = |kind: EventKind| Kinds::default().include(kind.as_str());
         assert!(told(EventKind::Expiring) && told(EventKind::IntegrationFailing));
-        assert!(!told(EventKind::ApiKeyCreated) && !told(EventKind::SignedIn));
+        assert!(!told(EventKind::ApiKeyCreated) && !told(EventKind::SignedIn) && !told(EventKind::Resealed));
     }
 
     #[test]

@@ -446,6 +446,18 @@ async fn an_api_key_is_narrowed() {
     assert!(made.line().starts_with("moor_"));
     let wrong = ["api-key", "create", "--name", "ci", "--scope", "proxy", "--allow", "/api/v4/user"];
     run(folder.path(), &wrong, &[]).await.expect(2);
+
+    run(folder.path(), &["api-key", "create", "--name", "wide", "--scope", "proxy"], &[]).await.expect(0);
+    let list = run(folder.path(), &["api-key", "list"], &[]).await.expect(0).out;
+    let line =
+        |name: &str| list.lines().find(|line| line.split('\t').nth(1) == Some(name)).unwrap().to_owned();
+    assert!(line("ci").ends_with("\tvalid\tGET /api/v4/user, * /api/graphql"), "{list}");
+    assert!(line("wide").ends_with("\tvalid\t"), "{list}");
+    let list = run(folder.path(), &["api-key", "list", "--json"], &[]).await.expect(0).out;
+    let list: Vec<Value> = serde_json::from_str(&list).expect("JSON");
+    let allow = |name: &str| list.iter().find(|key| key["name"] == name).unwrap()["allow"].clone();
+    assert_eq!(allow("ci"), json!(["GET /api/v4/user", "* /api/graphql"]));
+    assert_eq!(allow("wide"), json!([]), "everything");
 }
 
 #[tokio::test]

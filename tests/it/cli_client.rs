@@ -165,6 +165,25 @@ async fn what_is_made_and_listed_can_be_had_as_json() {
     let people = json(&["user", "list", "--json"], "").await;
     assert_eq!((&people[0]["id"], &people[0]["last_signed_in_at"]), (&added["id"], &Value::Null));
 
+    let viewer = json(&["user", "add", "eve@example.com", "--role", "viewer", "--json"], PASSWORD).await;
+    let set_role = ["user", "set-role", "eve@example.com", "administrator", "--json"];
+    let administrator = json!({ "id": viewer["id"], "email": "eve@example.com", "role": "administrator" });
+    assert_eq!(json(&set_role, "").await, administrator);
+    let refused = run(folder.path(), &set_role, &[]).await.expect(2);
+    assert!(refused.out.is_empty() && refused.err.contains("nothing to change"), "{}", refused.err);
+    let reset = ["user", "reset-password", "EVE@example.com", "--json"];
+    assert_eq!(json(&reset, "a new pass phrase\n").await, administrator, "no password is in it");
+    assert_eq!(json(&["user", "remove", "eve@example.com", "--json"], "").await, administrator);
+    let gone = run_with_input(folder.path(), &reset, &[], PASSWORD).await.expect(2);
+    assert!(gone.out.is_empty() && gone.err.contains("Nobody has the address"), "{}", gone.err);
+
+    let generated = json(&["encryption-key", "generate", "--json"], "").await;
+    let key = [("MOORING_ENCRYPTION_KEY", generated["key"].as_str().unwrap())];
+    let elsewhere = crate::cli::folder();
+    let report = run(elsewhere.path(), &["reseal", "--dry-run", "--json"], &key).await.expect(0);
+    let report: Value = serde_json::from_str(&report.out).unwrap();
+    assert_eq!(report["active_key"], generated["id"]);
+
     assert_eq!(json(&["check-config", "--json"], "").await, json!({ "ok": true, "problems": [] }));
     let wrong = [("MOORING_SITEURL", "x")];
     let said = run(folder.path(), &["check-config", "--json"], &wrong).await.expect(2);

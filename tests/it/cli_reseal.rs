@@ -4,7 +4,7 @@ use crate::{
     cli::{Said, run},
     support::app::{On, TestApp, on_both},
 };
-use mooring::vault::generate_key;
+use mooring::{domain::Event, store::EventFilter, vault::generate_key};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -24,6 +24,36 @@ fn key_of(app: &TestApp) -> String {
         None => fs::read_to_string(app.data.path().join("encryption.key")).unwrap().trim().to_owned(),
     }
 }
+
+/// What the audit log says of reseals, newest first: the key, who did it, and the sentence.
+async fn told(app: &TestApp) -> Vec<(String, String, String)> {
+    let filter = EventFilter { kind: "encryption_key.resealed".into(), ..EventFilter::default() };
+    let found = app.app().state.store.find_events(&filter, None, 9).await.unwrap().events;
+    let told = |event: Event| (event.subject.unwrap(), event.actor, event.detail.unwrap());
+    found.into_iter().map(|logged| told(logged.event)).collect()
+}
+
+on_both!(the_log_tells_of_a_reseal_once_and_only_if_it_changed_something, async |on: On| {
+    let mut app = TestApp::start(on).await;
+    app.connect_by_oauth("acme").await;
+    reseal(&app, &[]).await.expect(0);
+    let (old, new) = (key_of(&app), generate_key().to_string());
+    app.restart_with(&[("MOORING_ENCRYPTION_KEY", &new), ("MOORING_ENCRYPTION_KEYS_RETIRED", &old)]).await;
+    reseal(&app, &["--dry-run"]).await.expect(0);
+    assert_eq!(told(&app).await, [], "nothing was changed");
+
+    let report = reseal_json(&app, &[]).await;
+    let (key, done) = (report["active_key"].as_str().unwrap(), report["resealed"].as_object().unwrap());
+    let count: u64 = done.values().map(|count| count.as_u64().unwrap()).sum();
+    assert!(count >= 2, "an access token and a refresh token: {report}");
+    let sentence = format!("{count} values under key {key}.");
+    let expected = [(key.to_owned(), "command line".to_owned(), sentence.clone())];
+    assert_eq!(told(&app).await, expected);
+    reseal(&app, &[]).await.expect(0);
+    assert_eq!(told(&app).await, expected, "the second run changed nothing");
+    let page = app.http.get("/audit?kind=encryption_key.*").await.expect(200).text;
+    assert!(page.contains("Sealed under the active key") && page.contains(&sentence), "{page}");
+});
 
 on_both!(from_one_key_to_the_next_while_tokens_are_renewed, async |on: On| {
     let mut app = TestApp::start(on).await;

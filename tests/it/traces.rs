@@ -163,6 +163,34 @@ async fn a_collector_is_told_of_requests_renewals_and_calls_and_of_nobody_in_par
     }
 }
 
+/// A machine may have them for other programs, with a key that is not for our collector.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_spans_go_and_what_goes_with_them_is_said_by_our_own_settings_alone() {
+    let (ours, others) = (Collector::start().await, Collector::start().await);
+    let settings = [
+        ("MOORING_OTLP_ENDPOINT", &*ours.url),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &others.url),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=key-of-others,content-type=text/plain"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-others=key-of-others,content-type=text/plain"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_SERVICE_NAME", "others"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=others,deployment.environment.name=test"),
+    ];
+    let (_app, program, process) = traced(&settings).await;
+    program.get("/api/v1/connections").await.expect(200);
+    process.stop().await;
+    assert!(others.batches().is_empty() && !ours.batches().is_empty());
+    for (headers, _) in ours.batches() {
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        assert!(!headers.contains_key("content-encoding"), "{headers:?}");
+        assert!(!format!("{headers:?}").contains("others"), "{headers:?}");
+    }
+    for resource in ours.resources() {
+        says(&resource, &[("service.name", "mooring"), ("deployment.environment.name", "test")]);
+    }
+}
+
 /// Requests are answered, and a stop ends.
 async fn goes_on_without(collector: &str) -> String {
     let (_app, program, process) = traced(&[("MOORING_OTLP_ENDPOINT", collector)]).await;

@@ -117,6 +117,7 @@ pub(super) fn event(kind: EventKind) -> &'static str {
         EventKind::SessionsEnded => "Sessions ended",
         EventKind::SignedIn => "Signed in",
         EventKind::SignInFailed => "Sign-in failed",
+        EventKind::Resealed => "Sealed under the active key",
         EventKind::AuditExported => "Audit log exported",
     }
 }
