@@ -150,6 +150,9 @@ impl App {
         self.tracker.spawn(repeat("sweep", SWEEP_EVERY, stop(), async move || {
             state.store.sweep_deliveries(state.clock.now()).await?;
             state.store.sweep_calls(state.clock.now()).await?;
+            if let Some(kept) = state.keep_events {
+                state.store.sweep_events(state.clock.now() - kept).await?;
+            }
             state.store.sweep(state.clock.now()).await
         }));
         Ok(())

@@ -99,6 +99,7 @@ pub(super) async fn state(
         connect,
         transfer: transfer(config, &store, &clock)?,
         export_recipients: recipients(config)?,
+        keep_events: config.keep_events.map(Duration::try_from).transpose()?,
         disconnect: Disconnect {
             store: store.clone(),
             provider: provider.clone(),

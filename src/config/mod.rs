@@ -65,6 +65,8 @@ pub struct Config {
     pub warn_before: Vec<Duration>,
     /// Five minutes to thirty days.
     pub check_every: Duration,
+    /// `None`: for ever.
+    pub keep_events: Option<Duration>,
     /// Notices by e-mail.
     pub mail: Option<Mail>,
     /// Compared exactly with what a connect session names.
@@ -142,6 +144,7 @@ impl Config {
             allow_custom_base_url: reader.with_default("MOORING_ALLOW_CUSTOM_BASE_URL", values::switch),
             renew_before: reader.with_default("MOORING_RENEW_BEFORE", values::renew_before),
             warn_before: reader.with_default("MOORING_WARN_BEFORE", values::warn_before),
+            keep_events: reader.optional("MOORING_KEEP_EVENTS", values::keep_events),
             check_every: reader.with_default("MOORING_CHECK_EVERY", values::check_every),
             mail: people::read_mail(reader),
             export_recipients: reader

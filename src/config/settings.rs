@@ -42,6 +42,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("MOORING_RENEW_BEFORE", "10m", "An OAuth credential is renewed in the background when less than this is left (30s to 1h)."),
     plain("MOORING_WARN_BEFORE", "30d,7d,1d", "When to warn that a credential nobody can renew is about to expire."),
     plain("MOORING_CHECK_EVERY", "24h", "How often a connection is looked at in the background (5m to 30d)."),
+    unset("MOORING_KEEP_EVENTS", "How long the audit log is kept (30d or more, such as 400d); without it for ever."),
     secret("MOORING_SMTP_URL", "Mail server for notices: smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT."),
     unset("MOORING_MAIL_FROM", "Sender of notices; required with a mail server."),
     unset("MOORING_MAIL_TO", "Receivers of notices, comma-separated; required with a mail server."),

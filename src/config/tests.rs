@@ -74,6 +74,7 @@ fn each_wrong_value_is_one_line_that_says_what_is_wanted() {
         ("MOORING_RENEW_BEFORE", "61m", "wants a time between 30s and 1h"),
         ("MOORING_CHECK_EVERY", "4m", "wants a time between 5m and 30d"),
         ("MOORING_CHECK_EVERY", "31d", "wants a time between 5m and 30d"),
+        ("MOORING_KEEP_EVENTS", "29d", "wants a time of 30d or more"),
         ("MOORING_WARN_BEFORE", ",", "wants times"),
         ("MOORING_WARN_BEFORE", "7d,0s", "wants times"),
         ("MOORING_RETURN_URLS", "http://app.example/back", "wants absolute https URLs"),

@@ -45,6 +45,14 @@ pub(super) fn check_every(value: &str) -> Read<Duration> {
         .ok_or_else(|| "wants a time between 5m and 30d such as 24h".to_owned())
 }
 
+/// What is younger may still be told by webhook, and is looked at when something went wrong.
+pub(super) fn keep_events(value: &str) -> Read<Duration> {
+    humantime::parse_duration(value)
+        .ok()
+        .filter(|time| *time >= Duration::from_hours(30 * 24))
+        .ok_or_else(|| "wants a time of 30d or more such as 400d".to_owned())
+}
+
 /// Longest first, each once.
 pub(super) fn warn_before(value: &str) -> Read<Vec<Duration>> {
     let wants = || "wants times such as 30d,7d,1d, separated by commas".to_owned();

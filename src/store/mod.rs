@@ -43,6 +43,7 @@ mod sealed;
 mod sessions;
 mod single_sign_ons;
 mod standings;
+mod sweep;
 mod usage;
 mod usage_days;
 mod vault_canary;

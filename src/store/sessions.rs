@@ -7,11 +7,7 @@ use super::{
     rows::{Reader, micros},
 };
 use crate::domain::{Actor, EventKind, OperatorId};
-use time::{Duration, OffsetDateTime};
-
-/// How long the journal of renewals and the counts of hand-outs look back.
-const JOURNAL_KEPT: Duration = Duration::days(90);
-const USAGE_KEPT: Duration = Duration::days(400);
+use time::OffsetDateTime;
 
 /// Which sessions of an operator end.
 #[derive(Clone, Copy, Debug)]
@@ -158,58 +154,5 @@ impl Store {
             }
             ended
         }))
-    }
-
-    /// Forgets what has ended: sessions, invitations a week after their time, authorizations an hour after theirs,
-    /// what nobody completed in a connect session, closed renewals and connect sessions after 90 days, hand-outs
-    /// after 400, and breakers that no connection could close any more.
-    pub async fn sweep(&self, now: OffsetDateTime) -> Result<(), StoreError> {
-        on!(self.db, write, |pool| {
-            sqlx::query("delete from sessions where expires_at <= $1")
-                .bind(micros(now))
-                .execute(pool)
-                .await?;
-            sqlx::query("delete from invitations where expires_at <= $1")
-                .bind(micros(now - Duration::WEEK))
-                .execute(pool)
-                .await?;
-            sqlx::query("delete from authorizations where expires_at <= $1")
-                .bind(micros(now - Duration::HOUR))
-                .execute(pool)
-                .await?;
-            sqlx::query("delete from single_sign_ons where expires_at <= $1")
-                .bind(micros(now))
-                .execute(pool)
-                .await?;
-            sqlx::query(
-                "update connect_sessions set waiting = null, handle_hash = null
-                  where waiting_until <= $1 and waiting is not null",
-            )
-            .bind(micros(now))
-            .execute(pool)
-            .await?;
-            sqlx::query("delete from connect_sessions where expires_at < $1")
-                .bind(micros(now - JOURNAL_KEPT))
-                .execute(pool)
-                .await?;
-            sqlx::query("delete from renewals where finished_at < $1")
-                .bind(micros(now - JOURNAL_KEPT))
-                .execute(pool)
-                .await?;
-            sqlx::query(
-                "delete from breakers
-                  where circuit not in (select c.method || ' ' || coalesce(c.integration, c.base_url)
-                                          from connections c
-                                          join credentials k on k.connection_id = c.connection_id
-                                         where k.renewal <> 'manual')",
-            )
-            .execute(pool)
-            .await?;
-            sqlx::query("delete from usage where day < $1")
-                .bind((now - USAGE_KEPT).unix_timestamp() / 86_400)
-                .execute(pool)
-                .await?;
-        });
-        Ok(())
     }
 }

@@ -75,6 +75,8 @@ pub struct Parts {
     pub key_source: KeySource,
     /// The integrations that trust a CA of their own, and whether all trust one beside the system's.
     pub trust: Trust,
+    /// How long the audit log is kept. `None`: for ever.
+    pub keep_events: Option<Duration>,
     /// When warnings start before the end of what nobody renews.
     pub warn_before: Duration,
     /// Cancelled when requests should go elsewhere. They are answered until the stop.

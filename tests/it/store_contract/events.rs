@@ -216,3 +216,20 @@ on_both!(who_listens_is_woken_by_postgres_alone, async |on: On| {
         () = tokio::time::sleep(TEN_SECONDS) => panic!("nobody was woken"),
     }
 });
+
+on_both!(old_events_are_forgotten_from_the_first_on, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let store = &shelf.store;
+    let days = |days| NOW + Duration::days(days);
+    for day in [0, 1, 2] {
+        store.append_event(&Event { at: days(day), ..event(EventKind::SignInFailed, None) }).await.unwrap();
+    }
+    assert_eq!(store.sweep_events(days(0)).await.unwrap(), 0);
+    assert_eq!(store.sweep_events(days(2)).await.unwrap(), 2);
+    let left = store.list_events(None, None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|logged| logged.event.at).collect::<Vec<_>>(), [days(2)]);
+    let last = store.last_event().await.unwrap();
+    assert_eq!(store.sweep_events(days(3)).await.unwrap(), 1);
+    store.append_event(&event(EventKind::SignInFailed, None)).await.unwrap();
+    assert!(store.last_event().await.unwrap() > last, "places are given once, also after the log was empty");
+});
