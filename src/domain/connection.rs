@@ -124,6 +124,18 @@ pub struct CredentialFacts {
     pub exported_at: Option<OffsetDateTime>,
 }
 
+impl CredentialFacts {
+    /// Whether the next one comes without a person, and by this installation.
+    pub fn renews_here(&self) -> bool {
+        self.renewal.renews_itself() && self.exported_at.is_none()
+    }
+
+    /// When it is renewed here next, as far as that is planned.
+    pub fn next_renewal(&self) -> Option<OffsetDateTime> {
+        self.renew_at.filter(|_| self.renews_here() && self.stopped.is_none())
+    }
+}
+
 impl Connection {
     /// Names what this connection shares with others when renewals fail: the method, because only one of them
     /// needs our OAuth application, and the instance.

@@ -69,9 +69,8 @@ impl Store {
     pub async fn sweep_events(&self, before: OffsetDateTime) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         for _ in 0..MOST_SWEPT / SWEPT_AT_ONCE {
-            let some =
-                on!(self.db, write, |pool| {
-                    sqlx::query(
+            let some = on!(self.db, write, |pool| {
+                sqlx::query(
                 "delete from events where at < $1 and seq in (select seq from events order by seq limit $2)"
             )
             .bind(micros(before))
@@ -79,7 +78,7 @@ impl Store {
             .execute(pool)
             .await?
             .rows_affected()
-                });
+            });
             forgotten += some;
             if some < SWEPT_AT_ONCE.unsigned_abs() {
                 break;

@@ -7,6 +7,7 @@ use crate::support::{
     request::Http,
 };
 use gitlab_sim::Options;
+use mooring::domain::Actor;
 use serde_json::json;
 
 const BACK: &str = "https://app.example.com/connected";
@@ -80,7 +81,7 @@ async fn pages(look: &'static str, options: BrowserOptions) {
             addresses.push((format!("connection-{name}{shot}"), format!("/connections/{id}{part}")));
         }
     }
-    addresses.push(("rotate".into(), format!("/connections/{}/rotate", ids[1].1)));
+    addresses.push(("rotate".into(), format!("/connections/{}/rotate", ids[2].1)));
     for (name, address) in addresses {
         findings.look_at(&browser, &format!("{site}{address}"), &name).await;
     }
@@ -112,9 +113,14 @@ async fn endpoint(program: &Http) -> String {
     made["id"].as_str().expect("an id").to_owned()
 }
 
-/// One by OAuth, one pasted that works, one that ends soon, and one that was revoked.
+/// One by OAuth, one pasted that works, one that ends soon, one that was revoked, and one that was exported.
 async fn connections(app: &TestApp, program: &Http) -> Vec<(&'static str, String)> {
     let mut ids = vec![("oauth", app.connect_by_oauth("acme by OAuth").await)];
+    ids.push(("exported", app.connect_by_oauth("acme exported").await));
+    let (state, id) = (&app.app().state, ids[1].1.parse().expect("an id"));
+    let exported = state.store.connection(id).await.expect("the store answers").expect("it is there");
+    let recipient = state.store.recipient();
+    state.transfer.export(vec![exported], recipient, &Actor::CommandLine).await.expect("it is exported");
     let soon = (app.clock.now() + time::Duration::days(5)).date();
     for (name, ends) in [("pasted", None), ("ending", Some(soon)), ("dead", None)] {
         let scopes = ["api", "read_repository", "write_repository"];

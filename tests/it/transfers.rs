@@ -108,6 +108,7 @@ on_both!(a_connection_moves_whole_and_is_renewed_by_one_of_the_two, async |on: O
         (&here["status"], &here["reason"], &here["action"], &here["generation"]),
         (&json!("degraded"), &json!("exported"), &Value::Null, &generation)
     );
+    assert!(here["renew_at"].is_null() && there["renew_at"].is_string());
     for program in [&two.here, &two.there] {
         let held = held(program).await;
         assert_eq!((&held["access_token"], &held["generation"]), (&token, &generation), "both hand it out");
@@ -330,6 +331,7 @@ on_both!(the_page_of_an_exported_connection_says_what_to_press, async |on: On| {
     let (browser, page) = (&two.from.http, format!("/connections/{acme}"));
     let html = browser.get(&page).await.expect(200).text;
     assert!(html.contains("Exported to another installation") && html.contains("Take back"));
+    assert!(html.contains("Token ends") && !html.contains("Renews"), "not here");
     let html = browser.get(&format!("{page}/disconnect")).await.expect(200).text;
     assert!(html.contains("lives on in another installation") && !html.contains("name=\"revoke\""));
     browser.post_form(&format!("{page}/disconnect"), &[("revoke", "yes")]).await.expect(409);

@@ -78,7 +78,7 @@ impl ConnectionView {
             action: standing.action,
             renewal: facts.renewal,
             expires_at: facts.expires_at,
-            renew_at: facts.renew_at,
+            renew_at: facts.next_renewal(),
             last_renewed_at: facts.last_renewed_at,
             last_checked_at: connection.last_checked_at,
             last_used_at: connection.last_used_at,

@@ -73,7 +73,7 @@ pub(super) async fn show(
     Ok(ok(HistoryPage {
         frame: Frame::of(Some(&who), "connections"),
         days: days(&renewals, now),
-        renews_itself: c.credential.renewal.renews_itself(),
+        renews_itself: c.credential.renews_here(),
         is_first: before.is_none(),
         older: older.map(|last| format!("{}/history?before={}", head.href, last.id)),
         events,

@@ -1,6 +1,6 @@
 //! The words of the domain as people read them.
 
-use crate::domain::{AccountKind, EventKind, Method, RenewalKind, Status, TokenKind};
+use crate::domain::{AccountKind, CredentialFacts, EventKind, Method, RenewalKind, Status, TokenKind};
 use askama::Template;
 
 /// A status with its text and a shape of its own, so that colour alone says nothing.
@@ -63,8 +63,11 @@ pub(super) fn method(method: Method) -> &'static str {
     }
 }
 
-pub(super) fn renewal(kind: RenewalKind) -> &'static str {
-    match kind {
+pub(super) fn renewal(of: &CredentialFacts) -> &'static str {
+    if of.exported_at.is_some() {
+        return "By the installation that it was exported to";
+    }
+    match of.renewal {
         RenewalKind::Refresh => "By itself, with the refresh token",
         RenewalKind::SelfRotate => "By itself, by rotating the token at GitLab",
         RenewalKind::Manual => "By hand: a person pastes a new token",

@@ -49,11 +49,11 @@ impl Row {
             account: c.account.as_ref().map_or_else(|| "Unknown account".to_owned(), Account::label),
             kind: words::token_kind(c.token_kind),
             place: c.integration.clone().unwrap_or_else(|| c.base_url.host().to_owned()),
-            renews_itself: facts.renewal.renews_itself(),
+            renews_itself: facts.renews_here(),
             is_dead: facts.stopped.is_some()
                 || facts.renewal.renews_itself() && standing.status == Status::ActionRequired,
             expires: facts.expires_at.map(|at| Moment::new(at, now)),
-            renew_at: facts.renew_at.map(|at| Moment::new(at, now)),
+            renew_at: facts.next_renewal().map(|at| Moment::new(at, now)),
             last_used: c.last_used_at.map(|at| Moment::new(at, now)),
         }
     }
