@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use figures::Board;
 
-pub use build::{connect, instances, issuer, look_at_store, open_store, transfer};
+pub use build::{connect, instances, issuer, look_at_store, open_store, recipient, renewals, transfer};
 pub use check::check;
 pub use key::{KEEP_A_COPY, generate_missing_key};
 pub use notices::mailer;

@@ -223,6 +223,7 @@ fn warn(reason: Reason) -> Warning {
         Reason::TokenExpiring => "This token ends soon, and only a person can renew it.",
         Reason::InsufficientScope => "This token no longer has a scope that a use case needs.",
         Reason::InsufficientRole => "The account no longer has a role that a use case needs.",
+        Reason::Exported => "This connection was exported. Ask the installation that imported it.",
         Reason::AccountBlocked => "The account must act at the provider.",
         _ => "Renewals or checks are failing. This token still works.",
     };

@@ -1,2 +1,3 @@
--- When the credential was sealed for another installation, which renews it from then on.
+-- When the credential was sealed for another installation, which renews it from then on, and for which one: its recipient.
 alter table credentials add column exported_at bigint;
+alter table credentials add column exported_to text;

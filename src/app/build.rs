@@ -73,18 +73,12 @@ pub(super) async fn state(
     stopping: CancellationToken,
 ) -> anyhow::Result<AppState> {
     let store = open_store(config).await?;
-    let connect = connect(config, &store, &clock, tracker.clone())?;
-    let Connect { provider, instances, use_cases, tending, .. } = connect.clone();
+    let connect = connect(config, &store, &clock, tracker)?;
+    let Connect { provider, instances, use_cases, .. } = connect.clone();
     let warn_before = Duration::try_from(config.warn_before.first().copied().unwrap_or_default())?;
     let pace = Pace::new(Duration::try_from(config.check_every)?, stopping.clone());
     let (memory, usage) = (Memory::default(), Usage::default());
-    let renewals = Renewals::new(
-        store.clone(),
-        (provider.clone(), instances.clone()),
-        clock.clone(),
-        (tending, Spool::new(config.data_dir.join("spool"))),
-        (tracker.clone(), stopping.clone()),
-    );
+    let renewals = renewals(config, &connect, stopping.clone());
     let handout = Handout {
         store: store.clone(),
         renewals: renewals.clone(),
@@ -158,6 +152,22 @@ pub fn connect(
         return_urls: config.return_urls.clone().into(),
         tracker,
     })
+}
+
+/// The engine, for what came in by one of these ways.
+pub fn renewals(config: &Config, connect: &Connect, stopping: CancellationToken) -> Renewals {
+    Renewals::new(
+        connect.store.clone(),
+        (connect.provider.clone(), connect.instances.clone()),
+        connect.clock.clone(),
+        (connect.tending, Spool::new(config.data_dir.join("spool"))),
+        (connect.tracker.clone(), stopping),
+    )
+}
+
+/// Who other installations export to, so that this one can import. Opens no database.
+pub fn recipient(config: &Config) -> anyhow::Result<Recipient> {
+    Ok(keyring(config)?.recipient())
 }
 
 /// The way to another installation.

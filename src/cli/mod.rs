@@ -60,6 +60,8 @@ enum Command {
     Recipient,
     /// Seals connections with their tokens for another installation, which renews them from then on
     Export(transfer::ExportArguments),
+    /// Renews exported connections here again, where no other installation did
+    TakeBack(transfer::TakeBackArguments),
     /// Takes in what another installation exported to this one, all of it or nothing
     Import(transfer::ImportArguments),
     /// Prints the `OpenAPI` 3.1 document
@@ -144,8 +146,9 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::Doctor(asked) => doctor::run(&asked).await,
         Command::Reseal(asked) => reseal::run(&asked, &Config::from_env()?).await,
-        Command::Recipient => transfer::print_recipient(&Config::from_env()?).await,
+        Command::Recipient => transfer::print_recipient(&Config::from_env()?),
         Command::Export(asked) => transfer::export(asked, &Config::from_env()?).await,
+        Command::TakeBack(asked) => transfer::take_back(asked, &Config::from_env()?).await,
         Command::Import(asked) => transfer::import(asked, &Config::from_env()?).await,
         Command::Token(asked) => token::print_token(asked).await,
         Command::GitCredential { operation } => git_credential::run(&operation).await,

@@ -1,4 +1,4 @@
-//! `mooring recipient`, `export` and `import`: connections from one installation to another, beside running servers.
+//! `mooring recipient`, `export`, `take-back` and `import`: connections from one installation to another, beside running servers.
 
 use super::{Failure, open, print, print_json, say};
 use crate::{
@@ -12,14 +12,14 @@ use crate::{
     vault::Recipient,
 };
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::json;
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[derive(Args)]
 pub(super) struct ExportArguments {
@@ -27,10 +27,23 @@ pub(super) struct ExportArguments {
     #[arg(long = "to", value_name = "RECIPIENT")]
     recipient: Recipient,
     /// Only connections of this tenant
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     tenant: Option<String>,
     /// Ids or names; all connections if none is given
     #[arg(value_name = "CONNECTION")]
+    connections: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct TakeBackArguments {
+    /// Only connections of this tenant
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    tenant: Option<String>,
+    /// All that are exported
+    #[arg(long, conflicts_with = "connections")]
+    all: bool,
+    /// Ids or names
+    #[arg(value_name = "CONNECTION", required_unless_present = "all")]
     connections: Vec<String>,
 }
 
@@ -47,10 +60,11 @@ pub(super) struct ImportArguments {
 }
 
 /// Prints whom another installation exports to, so that this one can import.
-pub(super) async fn print_recipient(config: &Config) -> Result<(), Failure> {
-    let store = open(config).await?;
-    print(&store.recipient().to_string());
-    store.close().await;
+pub(super) fn print_recipient(config: &Config) -> Result<(), Failure> {
+    let recipient = app::recipient(config).context(
+        "The recipient comes out of the encryption key. Give MOORING_ENCRYPTION_KEY, or start the server once",
+    )?;
+    print(&recipient.to_string());
     Ok(())
 }
 
@@ -65,7 +79,10 @@ pub(super) async fn export(asked: ExportArguments, config: &Config) -> Result<()
     };
     let made = transfer.export(chosen, asked.recipient, &Actor::CommandLine).await?;
     store.close().await;
-    print_json(&made.sealed)?;
+    let written = serde_json::to_writer_pretty(io::stdout(), &made.sealed).map_err(io::Error::from);
+    written.and_then(|()| io::stdout().write_all(b"\n")).context(
+        "The export could not be written. What it holds is not renewed here any more: export it again, or take it back",
+    )?;
     tell(&made)
 }
 
@@ -96,9 +113,34 @@ async fn named(
             error => refuse(&error.to_string()),
         })?;
         let there = store.connection(id).await?;
-        found.push(there.ok_or_else(|| refuse(&HandoutError::NotFound.to_string()))?);
+        let visible = there.filter(|c| tenant.is_none_or(|t| c.tenant.as_deref().unwrap_or_default() == t));
+        found.push(visible.ok_or_else(|| refuse(&HandoutError::NotFound.to_string()))?);
     }
     Ok(found)
+}
+
+/// Renews exported connections here again, as far as the other installation did not renew them.
+pub(super) async fn take_back(asked: TakeBackArguments, config: &Config) -> Result<(), Failure> {
+    let store = open(config).await?;
+    let clock = Clock::default();
+    let connect = app::connect(config, &store, &clock, TaskTracker::new())?;
+    let renewals = app::renewals(config, &connect, CancellationToken::new());
+    let mut chosen = if asked.all {
+        app::transfer(config, &store, &clock)?.all(asked.tenant.as_deref()).await?
+    } else {
+        named(&store, asked.tenant.as_deref(), &asked.connections).await?
+    };
+    chosen.retain(|connection| !asked.all || connection.credential.exported_at.is_some());
+    let mut failed = 0;
+    for connection in &chosen {
+        if let Err(error) = renewals.take_back(connection.id, &Actor::CommandLine).await {
+            failed += 1;
+            say(&format!("{} ({}): {error}", connection.name, connection.id));
+        }
+    }
+    store.close().await;
+    print(&format!("Taken back: {}.", count(chosen.len() - failed)));
+    if failed == 0 { Ok(()) } else { Err(Failure::Told(1)) }
 }
 
 pub(super) async fn import(asked: ImportArguments, config: &Config) -> Result<(), Failure> {
@@ -144,7 +186,8 @@ fn refused(error: ImportError) -> Failure {
         ImportError::Refused(refused) => {
             say(&format!("{}", ImportError::Refused(refused.clone())));
             for one in refused {
-                say(&format!("{} ({}): {} [{}]", one.name, one.id, one.message, one.code));
+                let of = one.tenant.map(|tenant| format!(" of {tenant}")).unwrap_or_default();
+                say(&format!("{}{of} ({}): {} [{}]", one.name, one.id, one.message, one.code));
             }
             Failure::Told(1)
         }

@@ -156,6 +156,9 @@ impl Connect {
         if was.method == Method::OAuth {
             return Err(ConnectError::MadeByOAuth);
         }
+        if was.credential.exported_at.is_some() && self.store.is_brought(was.id, &replacement.token).await? {
+            return Err(ConnectError::ExportedToken);
+        }
         let place = Place { integration: was.integration.clone(), instance: self.instances.of(was)? };
         let now = self.clock.now();
         let Replacement { token, token_kind, .. } = &replacement;

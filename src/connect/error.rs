@@ -58,9 +58,12 @@ pub enum ConnectError {
     )]
     NoSuchApplication { base_url: String, client_id: String },
     #[error(
-        "It was exported from here. Disconnect it here first, without revoking its token, and import again."
+        "It is here already, with an older credential or exported from here. Disconnect it here first, without revoking \
+         its token, and import again."
     )]
-    ExportedHere,
+    AlreadyHere,
+    #[error("This is the token that was exported. Take the connection back, or paste one of its own.")]
+    ExportedToken,
     #[error("The connection is gone.")]
     Gone,
     #[error("The connection was changed at the same moment. Look at it and try again.")]
@@ -101,7 +104,8 @@ impl ConnectError {
             Self::MadeByOAuth => "made_by_oauth",
             Self::MadeByAccessToken => "made_by_access_token",
             Self::SelfRotationUnsupported(_) => "self_rotation_unsupported",
-            Self::ExportedHere => "exported",
+            Self::AlreadyHere => "already_here",
+            Self::ExportedToken => "exported",
             Self::Gone => "not_found",
             Self::ChangedMeanwhile => "changed_meanwhile",
             Self::Store(_) => "internal_error",

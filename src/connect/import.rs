@@ -1,19 +1,22 @@
 //! Connections of another installation come in, with the credentials that they had there.
 //!
-//! The provider is not asked: what it says of them, their next check tells. What stands in an export is trusted no more
-//! than what a caller sends.
+//! The provider is not asked: what it says of them, their next check tells. Whoever knows the recipient can make an export,
+//! so what stands in it is checked like what a caller sends.
 
 use super::{Connect, ConnectError, Fields, Target, establish::PROVIDER};
 use crate::{
     domain::{
-        Actor, BaseUrl, Connection, ConnectionId, Credential, CredentialFacts, Integration, Method, Renewal,
-        RenewalKind,
+        Actor, BaseUrl, Connection, ConnectionId, Credential, CredentialFacts, Integration, Method, Reason,
+        Renewal, RenewalKind, TokenKind,
     },
-    store::{Held, ImportedConnection, StoreError},
+    store::{Held, StoreError, WholeConnection},
     transfer::{Moved, SealedExport, UnreadableExport},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use std::collections::BTreeSet;
+
+/// More than any credential ever has, and far from where counting ends.
+const MOST_GENERATIONS: i64 = 1_000_000_000_000;
 
 /// What an import brought, or would bring.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub enum ImportError {
     /// Every connection that cannot be taken in, each with the first thing that is wrong. Nothing was stored.
     #[error("{} of these connections cannot be imported, so none was.", .0.len())]
     Refused(Vec<RefusedConnection>),
+    #[error("Connections of this export came in at the same moment. Import it again.")]
+    ChangedMeanwhile,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -39,6 +44,7 @@ pub enum ImportError {
 pub struct RefusedConnection {
     pub id: ConnectionId,
     pub name: String,
+    pub tenant: Option<String>,
     pub code: &'static str,
     pub message: String,
 }
@@ -54,8 +60,12 @@ impl Connect {
     ) -> Result<Import, ImportError> {
         let all = export.open(|sealed| self.store.open_sealed_to(sealed))?;
         let (mut new, mut present, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        let mut names = BTreeSet::new();
+        let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for moved in &all {
+            if !ids.insert(moved.id) {
+                refused.push(refusal(moved, &ConnectError::field("id", "It stands in this export twice.")));
+                continue;
+            }
             if !names.insert((&moved.tenant, &moved.name)) {
                 refused.push(refusal(moved, &ConnectError::NameTaken(moved.name.clone())));
                 continue;
@@ -71,7 +81,11 @@ impl Connect {
             return Err(ImportError::Refused(refused));
         }
         if !dry_run {
-            self.store.import_connections(&new, self.clock.now(), actor).await?;
+            match self.store.import_connections(&new, self.clock.now(), actor).await {
+                // The same import, or somebody else, was faster.
+                Err(StoreError::NameTaken) => return Err(ImportError::ChangedMeanwhile),
+                done => done?,
+            }
         }
         let imported = new.into_iter().map(|one| one.held.connection).collect();
         Ok(Import { imported, present })
@@ -79,8 +93,9 @@ impl Connect {
 
     async fn take_in(&self, moved: &Moved) -> Result<Taken, ConnectError> {
         if let Some(there) = self.store.connection(moved.id).await? {
-            if there.credential.exported_at.is_some() {
-                return Err(ConnectError::ExportedHere);
+            let is_older = there.credential.generation < moved.generation;
+            if is_older || there.credential.exported_at.is_some() {
+                return Err(ConnectError::AlreadyHere);
             }
             return Ok(Taken::Present(Box::new(there)));
         }
@@ -91,7 +106,7 @@ impl Connect {
         self.refuse_taken_name(&fields.name, fields.tenant.as_deref()).await?;
         let connection = self.moved_connection(moved, fields, (integration, base_url), &credential);
         let held = Held { connection, credential };
-        Ok(Taken::New(Box::new(ImportedConnection { held, brought_hash: brought_hash(moved)? })))
+        Ok(Taken::New(Box::new(WholeConnection { held, brought_hash: brought_hash(moved)? })))
     }
 
     /// Where its credential may go here. A refresh token is bound to its OAuth application.
@@ -149,7 +164,7 @@ impl Connect {
 }
 
 enum Taken {
-    New(Box<ImportedConnection>),
+    New(Box<WholeConnection>),
     Present(Box<Connection>),
 }
 
@@ -157,6 +172,7 @@ fn refusal(moved: &Moved, error: &ConnectError) -> RefusedConnection {
     RefusedConnection {
         id: moved.id,
         name: moved.name.clone(),
+        tenant: moved.tenant.clone(),
         code: error.code(),
         message: error.to_string(),
     }
@@ -172,10 +188,11 @@ fn fields(moved: &Moved) -> Fields {
     }
 }
 
-/// Where the exporting installation does not say which application it was, any at that base URL may be it.
+/// Without a refresh token any application will do: people reauthorize with it.
 fn has_application(integration: &Integration, moved: &Moved) -> bool {
     let application = integration.application.as_ref();
-    application.is_some_and(|own| moved.client_id.as_ref().is_none_or(|theirs| own.client_id == *theirs))
+    application
+        .is_some_and(|own| moved.refresh_token.is_none() || moved.client_id.as_ref() == Some(&own.client_id))
 }
 
 fn credential(moved: &Moved) -> Result<Credential, ConnectError> {
@@ -191,10 +208,14 @@ fn credential(moved: &Moved) -> Result<Credential, ConnectError> {
         RenewalKind::SelfRotate => moved.method == Method::AccessToken,
         RenewalKind::Manual => true,
     };
-    if !fits {
+    let is_consented = moved.method == Method::OAuth;
+    if !fits
+        || is_consented && moved.token_kind != TokenKind::OAuth
+        || moved.stopped == Some(Reason::Exported)
+    {
         return Err(wrong("Its renewal does not fit how it was made."));
     }
-    if moved.access_token.is_empty() || moved.generation < 1 {
+    if moved.access_token.is_empty() || !(1..=MOST_GENERATIONS).contains(&moved.generation) {
         return Err(wrong("It has no access token."));
     }
     Ok(Credential {

@@ -57,7 +57,8 @@ pub async fn working_token(
     let as_of = AsOf { now, warn_before: Duration::ZERO };
     for connection in store.list_connections(&filter, as_of, None, LOOKED_THROUGH).await? {
         let credential = &connection.credential;
-        let lives = credential.stopped.is_none() && credential.expires_at.is_none_or(|end| now < end);
+        let is_own = credential.stopped.is_none() && credential.exported_at.is_none();
+        let lives = is_own && credential.expires_at.is_none_or(|end| now < end);
         if lives && instances.of(&connection).is_ok() {
             let held = store.open_credential(connection.id).await?;
             return Ok(held.map(|held| held.credential.access_token.clone()));

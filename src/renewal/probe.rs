@@ -2,7 +2,7 @@
 
 use super::{RenewalError, Renewals};
 use crate::{
-    domain::{Actor, Reason},
+    domain::{Actor, CredentialFacts, Reason},
     providers::{InspectError, UnknownInstance},
     store::Held,
 };
@@ -25,16 +25,15 @@ impl Renewals {
             return Err(RenewalError::Stopped(reason));
         }
         let Some(reason) = self.refusal(held).await? else { return Ok(true) };
-        let is_exported = facts.exported_at.is_some();
-        if facts.renewal.outlives_its_token() && !is_exported {
+        if was_renewed_elsewhere(facts, reason) {
+            self.store.stop(&held.connection, Reason::Exported, self.clock.now(), &Actor::Mooring).await?;
+            return Err(RenewalError::Stopped(Reason::Exported));
+        }
+        if facts.renewal.outlives_its_token() {
             return Ok(false);
         }
         let in_doubt = self.store.doubtful_since(&held.connection, None).await?.is_some();
-        let reason = match (is_exported, in_doubt) {
-            (true, _) => Reason::Exported,
-            (false, true) => Reason::RenewalAnswerLost,
-            (false, false) => reason,
-        };
+        let reason = if in_doubt { Reason::RenewalAnswerLost } else { reason };
         self.store.stop(&held.connection, reason, self.clock.now(), &Actor::Mooring).await?;
         Err(RenewalError::Stopped(reason))
     }
@@ -61,6 +60,12 @@ impl Renewals {
         }
         Ok(None)
     }
+}
+
+/// A renewal kills the token before it. Where this installation does not renew and the token is dead before its end,
+/// another one did.
+pub(super) fn was_renewed_elsewhere(facts: &CredentialFacts, refusal: Reason) -> bool {
+    facts.exported_at.is_some() && facts.renewal.renews_itself() && refusal != Reason::TokenExpired
 }
 
 fn misconfigured(error: &UnknownInstance) -> RenewalError {

@@ -1,6 +1,6 @@
 //! An exported credential comes back, where the installation that has it too did not renew it.
 
-use super::{RenewalError, Renewals};
+use super::{RenewalError, Renewals, probe::was_renewed_elsewhere};
 use crate::{
     domain::{Actor, Connection, ConnectionId, Reason, credential::lasts},
     store::StoreError,
@@ -20,17 +20,6 @@ pub enum TakeBackError {
     Renewal(#[from] RenewalError),
 }
 
-impl TakeBackError {
-    /// Stable; programs go by this.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotExported => "not_exported",
-            Self::RenewedElsewhere => "renewed_elsewhere",
-            Self::Renewal(_) => "provider_unavailable",
-        }
-    }
-}
-
 impl From<StoreError> for TakeBackError {
     fn from(error: StoreError) -> Self {
         Self::Renewal(error.into())
@@ -38,8 +27,8 @@ impl From<StoreError> for TakeBackError {
 }
 
 impl Renewals {
-    /// Renews an exported credential here again. A token that lives must work still: that it does not is how a renewal
-    /// elsewhere shows. Whether the other installation will renew it later, only people know.
+    /// Renews an exported credential here again. A token that is dead before its end is how a renewal elsewhere shows.
+    /// Once it has ended nothing shows, and whether the other installation will renew it later, only people know.
     pub async fn take_back(&self, id: ConnectionId, actor: &Actor) -> Result<Connection, TakeBackError> {
         let held = self.read(id).await?;
         let (was, facts) = (&held.connection, &held.connection.credential);
@@ -50,7 +39,8 @@ impl Renewals {
             return Err(TakeBackError::RenewedElsewhere);
         }
         let lives = facts.stopped.is_none() && lasts(facts.expires_at, self.clock.now(), Duration::ZERO);
-        if lives && self.refusal(&held).await?.is_some() {
+        let refusal = if lives { self.refusal(&held).await? } else { None };
+        if refusal.is_some_and(|refusal| was_renewed_elsewhere(facts, refusal)) {
             self.store.stop(was, Reason::Exported, self.clock.now(), actor).await?;
             return Err(TakeBackError::RenewedElsewhere);
         }

@@ -63,7 +63,7 @@ macro_rules! matching {
           and ($8 < 0 or $8 = ",
             standing!(),
             ")
-          and ($9 = 0 or k.renewal = 'manual' and k.stopped is null
+          and ($9 = 0 or k.renewal = 'manual' and k.stopped is null and k.exported_at is null
                          and k.expires_at > $1 and k.expires_at >= $9 and k.expires_at < $10) "
         )
     };
@@ -230,7 +230,8 @@ impl Store {
             "select period, count(*), min(connection_id), min(expires_at)
                from (select (k.expires_at - $9) / $11 as period, c.connection_id, k.expires_at",
             from_connections!(),
-            "k.renewal = 'manual' and k.stopped is null and k.expires_at >= $9 and k.expires_at < $10 and",
+            "k.renewal = 'manual' and k.stopped is null and k.exported_at is null
+                and k.expires_at >= $9 and k.expires_at < $10 and",
             matching!(),
             ") as ends group by period order by period"
         );

@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Replaces a credential by one that a person brought: a pasted token, or a new consent.
-    /// `None`: somebody else was faster, or the connection is gone.
+    /// `None`: somebody else was faster, it was exported or taken back meanwhile, or the connection is gone.
     pub async fn replace_credential(
         &self,
         was: &Connection,
@@ -105,8 +105,8 @@ impl Store {
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
                         renewal = $6, obtained_at = $7, expires_at = $8, renew_at = $9, brought_hash = $10, stopped = null,
                         failure_code = null, failure_message = null, failure_since = null,
-                        failure_attempts = 0, next_attempt_at = null, rejections = 0, told_before = null, exported_at = null
-                  where connection_id = $1 and generation = $2",
+                        failure_attempts = 0, next_attempt_at = null, rejections = 0, told_before = null, exported_at = null, exported_to = null
+                  where connection_id = $1 and generation = $2 and coalesce(exported_at, 0) = $11",
             )
             .bind(was.id.to_string())
             .bind(was.credential.generation)
@@ -118,6 +118,7 @@ impl Store {
             .bind(credential.credential.expires_at.map(micros))
             .bind(credential.renew_at.map(micros))
             .bind(brought(credential.credential))
+            .bind(was.credential.exported_at.map_or(0, micros))
             .execute(&mut *tx)
             .await?
             .rows_affected();

@@ -1,32 +1,55 @@
-//! Credentials that were sealed for another installation. Two that renew one credential would kill it, so the mark
-//! comes first: from then on nothing here renews it, and what is read after it is what the other one gets.
+//! Credentials that were sealed for another installation. Two that renew one credential would kill it, so what is sealed
+//! was read before the mark, and the mark is made only where nothing renewed it since: from then on nothing here does.
 
 use super::{
     Store, StoreError,
-    connection_changes::ImportedConnection,
+    connection_changes::WholeConnection,
     db::{in_transaction, on},
     events::{append_event, event},
-    rows::micros,
+    rows::{Reader, micros},
 };
 use crate::{
-    domain::{Actor, Change, Connection, ConnectionId, EventKind},
+    domain::{Actor, Change, Connection, ConnectionId, EventKind, words},
     vault::{Recipient, SealedTo, VaultError},
 };
+use std::collections::HashSet;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-/// Nobody renews it now, and no renewal's answer can be on its way: after one that was sent and not answered only the
-/// provider knows whether the credential is spent. Of a stopped one that is settled.
+/// Of this generation, for this recipient and no other, while nobody renews it and no renewal's answer can be on its way.
 const MARK: &str = "update credentials
-    set exported_at = $2
-  where connection_id = $1
+    set exported_at = $3, exported_to = $4
+  where connection_id = $1 and generation = $2
+    and (exported_to is null or exported_to = $4)
     and (lease_until is null or lease_until <= (select now from clock))
-    and not exists (
-        select 1 from renewals r
-         where r.connection_id = credentials.connection_id
-           and (r.outcome is null
-                or r.outcome = 'uncertain' and r.generation = credentials.generation
-                   and credentials.stopped is null))";
+    and not exists (select 1 from renewals r
+                     where r.connection_id = credentials.connection_id and r.outcome is null)
+    and (renewal = 'manual' or stopped is not null
+         or not exists (select 1 from renewals r
+                         where r.connection_id = credentials.connection_id
+                           and r.generation = credentials.generation and r.outcome = 'uncertain'))";
+
+/// Why there was no mark: the generation, the recipient, and how many renewals are in doubt.
+const WHY: &str = "select k.generation, coalesce(k.exported_to, $2),
+       (select count(*) from renewals r
+         where r.connection_id = k.connection_id and r.generation = k.generation and r.outcome = 'uncertain')
+  from credentials k
+ where k.connection_id = $1";
+
+words! {
+    /// How it went to mark a connection as exported.
+    pub enum Mark {
+        Made = "made",
+        /// A renewal is under way, or its answer not taken in yet.
+        UnderWay = "renewal_under_way",
+        /// A renewal was sent and not answered: only the provider knows whether the credential is spent.
+        InDoubt = "renewal_in_doubt",
+        /// It was exported to another recipient before.
+        Elsewhere = "exported_elsewhere",
+        /// It has another credential by now, or is gone.
+        Changed = "changed_meanwhile",
+    }
+}
 
 impl Store {
     /// Who another installation exports to, so that this one can import.
@@ -39,46 +62,68 @@ impl Store {
         self.keyring.open_sealed_to(sealed)
     }
 
-    /// Marks connections as exported, and says which of them were: not those of which a renewal is under way or in
-    /// doubt. One that was marked before is marked again.
+    /// Marks connections as exported to `recipient`, each as it was read. One that was marked before for the same
+    /// recipient is marked again.
     pub async fn mark_exported(
         &self,
-        connections: &[Connection],
-        detail: &str,
+        connections: &[&Connection],
+        recipient: Recipient,
         at: OffsetDateTime,
         actor: &Actor,
-    ) -> Result<Vec<ConnectionId>, StoreError> {
-        let mut marked = Vec::with_capacity(connections.len());
+    ) -> Result<Vec<Mark>, StoreError> {
+        let (mut marks, recipient) = (Vec::with_capacity(connections.len()), recipient.to_string());
         in_transaction!(self.db, |tx| {
             for connection in connections {
                 let changed = sqlx::query(MARK)
                     .bind(connection.id.to_string())
+                    .bind(connection.credential.generation)
                     .bind(micros(at))
+                    .bind(&recipient)
                     .execute(&mut *tx)
                     .await?
                     .rows_affected();
                 if changed == 1 {
                     let tenant = connection.tenant.as_deref();
                     let mut told = event(EventKind::Exported, at, connection.id, tenant, actor);
-                    told.detail = Some(detail.to_owned());
+                    told.detail = Some(format!("To {recipient}."));
                     append_event!(tx, &told);
-                    marked.push(connection.id);
+                    marks.push(Mark::Made);
+                    continue;
                 }
+                let why: Option<(i64, String, i64)> = sqlx::query_as(WHY)
+                    .bind(connection.id.to_string())
+                    .bind(&recipient)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+                marks.push(match why {
+                    Some((generation, ..)) if generation != connection.credential.generation => Mark::Changed,
+                    Some((_, to, _)) if to != recipient => Mark::Elsewhere,
+                    Some((_, _, 1..)) => Mark::InDoubt,
+                    Some(_) => Mark::UnderWay,
+                    None => Mark::Changed,
+                });
             }
         });
-        for id in &marked {
-            self.tell(&Change::Connection(*id));
+        for connection in connections {
+            self.tell(&Change::Connection(connection.id));
         }
-        Ok(marked)
+        Ok(marks)
     }
 
-    /// An exported connection with its tokens in the open, as the other installation gets it. `None`: it is not
-    /// exported any more.
-    pub async fn open_exported(&self, id: ConnectionId) -> Result<Option<ImportedConnection>, StoreError> {
-        let held = self.open_credential(id).await?;
-        let Some(held) = held.filter(|held| held.connection.credential.exported_at.is_some()) else {
-            return Ok(None);
-        };
+    /// The connections that are marked as exported at this very instant.
+    pub async fn exported_at(&self, at: OffsetDateTime) -> Result<HashSet<ConnectionId>, StoreError> {
+        let ids: Vec<String> = on!(self.db, read, |pool| sqlx::query_scalar(
+            "select connection_id from credentials where exported_at = $1"
+        )
+        .bind(micros(at))
+        .fetch_all(pool)
+        .await?);
+        ids.iter().map(|id| Reader { table: "credentials", row: id }.word(id)).collect()
+    }
+
+    /// A connection with its tokens in the open, and what only its row knows.
+    pub async fn open_whole(&self, id: ConnectionId) -> Result<Option<WholeConnection>, StoreError> {
+        let Some(held) = self.open_credential(id).await? else { return Ok(None) };
         let brought_hash: Option<Option<Vec<u8>>> = on!(self.db, read, |pool| sqlx::query_scalar(
             "select brought_hash from credentials where connection_id = $1 and generation = $2"
         )
@@ -86,11 +131,11 @@ impl Store {
         .bind(held.connection.credential.generation)
         .fetch_optional(pool)
         .await?);
-        Ok(brought_hash.map(|brought_hash| ImportedConnection { held, brought_hash }))
+        Ok(brought_hash.map(|brought_hash| WholeConnection { held, brought_hash }))
     }
 
-    /// Lets this installation renew an exported credential again. `false`: it has another one by now, is not exported,
-    /// or is gone.
+    /// Lets this installation renew an exported credential again. `false`: it has another one by now, was
+    /// exported once more, is not exported, or is gone.
     pub async fn take_back(
         &self,
         was: &Connection,
@@ -100,11 +145,12 @@ impl Store {
         let told = event(EventKind::TakenBack, at, was.id, was.tenant.as_deref(), actor);
         let changed = in_transaction!(self.db, |tx| {
             let changed = sqlx::query(
-                "update credentials set exported_at = null
-                  where connection_id = $1 and generation = $2 and exported_at is not null",
+                "update credentials set exported_at = null, exported_to = null
+                  where connection_id = $1 and generation = $2 and exported_at = $3",
             )
             .bind(was.id.to_string())
             .bind(was.credential.generation)
+            .bind(was.credential.exported_at.map(micros))
             .execute(&mut *tx)
             .await?
             .rows_affected();

@@ -51,7 +51,7 @@ impl Store {
                         failure_code = $10, failure_message = $11,
                         failure_since = case when $10 is null then null else $9 end,
                         failure_attempts = case when $10 is null then 0 else 1 end, next_attempt_at = null,
-                        rejections = 0, told_before = null
+                        rejections = 0, told_before = null, exported_at = null, exported_to = null
                   where connection_id = $1 and generation = $2",
             )
             .bind(was.id.to_string())

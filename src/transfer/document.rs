@@ -4,7 +4,7 @@ use crate::{
     domain::{
         Account, ConnectionId, Method, Reason, Renewal, RenewalKind, Scopes, Secret, TokenKind, UseCaseCheck,
     },
-    store::ImportedConnection,
+    store::WholeConnection,
     vault::{Recipient, SealedTo, VaultError, seal_to},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -72,7 +72,7 @@ pub struct Moved {
 }
 
 impl Moved {
-    pub(super) fn of(one: &ImportedConnection, client_id: Option<String>) -> Self {
+    pub(super) fn of(one: &WholeConnection, client_id: Option<String>) -> Self {
         let (c, credential) = (one.held.connection.clone(), &one.held.credential);
         let refresh_token = match &credential.renewal {
             Renewal::Refresh(token) => Some(token.clone()),
@@ -138,6 +138,10 @@ impl SealedExport {
             VaultError::OtherRecipient => UnreadableExport::OtherRecipient,
             _ => UnreadableExport::Damaged,
         })?;
+        // PostgreSQL keeps no text with a null character.
+        if plain.windows(6).any(|part| part == br"\u0000") {
+            return Err(UnreadableExport::Inside);
+        }
         serde_json::from_slice(&plain).map_err(|_| UnreadableExport::Inside)
     }
 }

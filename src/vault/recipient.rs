@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 const PREFIX: &str = "moor-recipient_";
 const KEY_BYTES: usize = 32;
-/// Says what is sealed, so that it opens as nothing else.
-const INFO: &[u8] = b"mooring export";
+/// Says what is sealed and in which format, so that it opens as nothing else.
+const INFO: &[u8] = b"mooring export 1";
 
 /// The public key of an installation. Its text ends in a checksum: nothing is ever sealed to a typing error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,6 +44,17 @@ impl Key {
     }
 }
 
+/// A caller whose key governs the whole installation: judged before a large body is read.
+pub struct Governor(pub Caller);
+
+impl FromRequestParts<AppState> for Governor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        Key::from_request_parts(parts, state).await?.may_govern().map(Self)
+    }
+}
+
 impl FromRequestParts<AppState> for Key {
     type Rejection = Problem;
 

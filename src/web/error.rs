@@ -176,7 +176,7 @@ fn refused_by_framework(response: &Response) -> Option<Problem> {
             ("method_not_allowed", "This address does not take this method. See the Allow header.")
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
-            ("body_too_large", "A request body is 256 KiB at most, and 64 MiB for an import.")
+            ("body_too_large", "A request body is 256 KiB at most, and 32 MiB for an import.")
         }
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
             ("timeout", "The request took too long. Try again.")

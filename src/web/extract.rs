@@ -61,7 +61,7 @@ pub(super) fn unreadable(status: StatusCode) -> Problem {
         return Problem::new(
             status,
             "body_too_large",
-            "A request body is 256 KiB at most, and 64 MiB for an import.",
+            "A request body is 256 KiB at most, and 32 MiB for an import.",
         );
     }
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request body could not be read.")

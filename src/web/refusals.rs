@@ -146,7 +146,8 @@ impl From<ConnectError> for Problem {
             | ConnectError::Elsewhere(_)
             | ConnectError::MadeByOAuth
             | ConnectError::MadeByAccessToken
-            | ConnectError::ExportedHere
+            | ConnectError::AlreadyHere
+            | ConnectError::ExportedToken
             | ConnectError::ChangedMeanwhile => StatusCode::CONFLICT,
             ConnectError::Gone => StatusCode::NOT_FOUND,
             ConnectError::Exchange(ExchangeError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
@@ -183,13 +184,16 @@ impl From<ImportError> for Problem {
                 problem.0.errors = refused.into_iter().map(field_error).collect();
                 problem
             }
+            ImportError::ChangedMeanwhile => Self::new(StatusCode::CONFLICT, "changed_meanwhile", detail),
             ImportError::Store(error) => error.into(),
         }
     }
 }
 
 fn field_error(refused: RefusedConnection) -> FieldError {
-    FieldError { field: refused.name, code: refused.code, message: refused.message }
+    let of = refused.tenant.map(|tenant| format!(" of {tenant}")).unwrap_or_default();
+    let message = format!("{}{of}: {}", refused.name, refused.message);
+    FieldError { field: refused.id.to_string(), code: refused.code, message }
 }
 
 impl From<DisconnectError> for Problem {

@@ -65,6 +65,9 @@ fn name(connection: &Connection, site: &str, as_of: AsOf, report: &mut Report) {
     let message = format!("{:?}{tenant} is {}{why}.", connection.name, standing.status);
     let page = format!("{site}/connections/{}", connection.id);
     let action = match standing.action {
+        _ if connection.credential.exported_at.is_some() => {
+            format!("Disconnect it here once the other installation has it: {page}/disconnect")
+        }
         Some(Action::Rotate) => format!("Paste a new token: {page}/rotate"),
         Some(Action::Reauthorize) => format!("Reauthorize: {page}"),
         None => format!("See {page}"),

@@ -94,7 +94,7 @@ const PROXY: &[Code] = &[
 
 const EXPORTED: &[Code] = &[(409, "exported")];
 const EXPORT: &[Code] = &[(403, "recipient_not_allowed")];
-const IMPORT: &[Code] = &[(403, "tenant_forbidden"), (422, "export_unreadable"), (422, "import_refused")];
+const IMPORT: &[Code] = &[(409, "changed_meanwhile"), (422, "export_unreadable"), (422, "import_refused")];
 const TAKE_BACK: &[Code] = &[
     (409, "action_required"),
     (409, "not_exported"),
@@ -118,17 +118,18 @@ pub(super) fn of(operation: &str) -> Option<Vec<Code>> {
         "import_connections" => &[KEY, BODY, IMPORT],
         "take_back_connection" => &[KEY, REF, TAKE_BACK],
         "edit_connection" => &[KEY, REF, BODY, INSPECT, FITS, NAME, MOVED, MEANWHILE, CHANGED],
-        "put_connection" => {
-            &[KEY, TENANT, BODY, QUERY, PLACE, INSPECT, FITS, MOVED, MEANWHILE, ACCOUNT, ELSEWHERE, CHANGED]
-        }
+        "put_connection" => &[
+            KEY, TENANT, BODY, QUERY, PLACE, INSPECT, FITS, MOVED, MEANWHILE, ACCOUNT, ELSEWHERE, CHANGED,
+            EXPORTED,
+        ],
         "get_token" => &[KEY, REF, WORKS],
-        "replace_token" => &[KEY, REF, BODY, INSPECT, FITS, MOVED, MEANWHILE, ACCOUNT],
+        "replace_token" => &[KEY, REF, BODY, INSPECT, FITS, MOVED, MEANWHILE, ACCOUNT, EXPORTED],
         "renew_connection" => &[KEY, REF, WORKS, MANUAL],
         "check_connection" => &[KEY, REF, MOVED, INSPECT],
         "list_projects" => &[KEY, REF, MOVED, INSPECT, WORKS, MANUAL],
         "create_connect_session" => &[ONCE, KEY, TENANT, BODY, REF, PLACE, SESSION],
         "complete_connect_session" => {
-            &[KEY, BODY, ID, PLACE, INSPECT, FITS, NAME, MOVED, MEANWHILE, ACCOUNT, COMPLETE]
+            &[KEY, BODY, ID, PLACE, INSPECT, FITS, NAME, MOVED, MEANWHILE, ACCOUNT, COMPLETE, EXPORTED]
         }
         "create_api_key" => &[ONCE, KEY, BODY],
         "get_connect_session" | "revoke_api_key" | "delete_webhook_endpoint" | "test_webhook_endpoint" => {
@@ -200,7 +201,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("base_url_forbidden", "Mooring may not reach this address. Only an operator can allow it."),
     ("base_url_invalid", "The base URL is not one. Give it as https://gitlab.example.com."),
     ("body_incomplete", "The request's body broke off."),
-    ("body_too_large", "A request body is 256 KiB at most, and 64 MiB for an import."),
+    ("body_too_large", "A request body is 256 KiB at most, and 32 MiB for an import."),
     ("changed_meanwhile", "The connection was changed at the same moment. Look at it and try again."),
     ("code_rejected", "The provider did not accept the authorization code. Start again."),
     ("credential_in_query", "A credential stands in the query. Send your API key in a header."),

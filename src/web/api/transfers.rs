@@ -1,13 +1,15 @@
 //! Connections to and from another installation.
 
-use super::{InTenant, actor, find, renewals::renewal_problem, version::Shown, view::ConnectionView};
+use super::{
+    InTenant, actor, find, renewals::renewal_problem, tokens::NO_STORE, version::Shown, view::ConnectionView,
+};
 use crate::{
     domain::{Caller, Connection, Permission},
     renewal::TakeBackError,
     transfer::{LeftOut, SealedExport},
     vault::Recipient,
     web::{
-        auth::Key,
+        auth::{Governor, Key},
         error::Problem,
         extract::{JsonBody, Query, Segment},
         state::AppState,
@@ -16,17 +18,14 @@ use crate::{
 use axum::{
     Json,
     extract::State,
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, HeaderName},
-    },
+    http::{StatusCode, header::HeaderName},
 };
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
-const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
-/// The largest import, in bytes: some 30,000 connections.
-pub(super) const LARGEST_IMPORT: usize = 64 * 1024 * 1024;
+/// The largest import, in bytes: some 20,000 connections.
+pub(super) const LARGEST_IMPORT: usize = 32 * 1024 * 1024;
 
 /// Whom others export to.
 #[derive(Serialize, ToSchema)]
@@ -84,7 +83,8 @@ pub(super) struct LeftOutView {
     id: String,
     name: String,
     tenant: Option<String>,
-    /// `renewal_under_way`, `token_unreadable`, `renewed_elsewhere` or `changed_meanwhile`.
+    /// `renewal_under_way`, `renewal_in_doubt`, `exported_elsewhere`, `renewed_elsewhere`, `token_unreadable`,
+    /// `integration_misconfigured` or `changed_meanwhile`.
     code: &'static str,
     message: String,
 }
@@ -114,13 +114,20 @@ pub(super) async fn export_connections(
     JsonBody(new): JsonBody<NewExport>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<ExportView>), Problem> {
     let caller = key.may(Permission::Admin)?;
+    if new.tenant.as_deref() == Some("") {
+        return Err(Problem::field("tenant", "Name the tenant, or leave it out for all of them."));
+    }
     let recipient = new.recipient.parse().map_err(|e| Problem::field("recipient", format!("{e}")))?;
     allowed(&state, recipient)?;
     let chosen = match &new.connections {
         Some(references) => named(&state, &caller, references, new.tenant.as_ref()).await?,
         None => state.transfer.all(caller.tenant.as_deref().or(new.tenant.as_deref())).await?,
     };
-    let made = state.transfer.export(chosen, recipient, &actor(&caller)).await?;
+    // A caller that hangs up leaves nothing half marked.
+    let (transfer, actor) = (state.transfer.clone(), actor(&caller));
+    let work = async move { transfer.export(chosen, recipient, &actor).await };
+    let made = state.connect.tracker.spawn(work.in_current_span()).await;
+    let made = made.map_err(|error| Problem::internal(&error))??;
     let view = ExportView {
         export: made.sealed,
         exported: MovedView::all(made.exported),
@@ -177,16 +184,10 @@ pub(super) struct ImportView {
     request_body = NewImport, responses(
     (status = 200, description = "What was imported", body = ImportView)))]
 pub(super) async fn import_connections(
-    key: Key,
+    Governor(caller): Governor,
     State(state): State<AppState>,
     JsonBody(new): JsonBody<NewImport>,
 ) -> Result<Json<ImportView>, Problem> {
-    let caller = key.may(Permission::Admin)?;
-    if caller.tenant.is_some() {
-        let detail =
-            "An import may hold any tenant's connections. Use an API key that is bound to no tenant.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "tenant_forbidden", detail));
-    }
     let made = state.connect.import(&new.export, new.dry_run, &actor(&caller)).await?;
     let view = ImportView { imported: MovedView::all(made.imported), present: MovedView::all(made.present) };
     Ok(Json(view))
@@ -209,6 +210,11 @@ pub(super) async fn take_back_connection(
     match taken_back {
         Ok(connection) => Ok(Shown::of(connection, &state)),
         Err(TakeBackError::Renewal(error)) => Err(renewal_problem(error, &was, &state)),
-        Err(error) => Err(Problem::new(StatusCode::CONFLICT, error.code(), error.to_string())),
+        Err(error @ TakeBackError::NotExported) => {
+            Err(Problem::new(StatusCode::CONFLICT, "not_exported", error.to_string()))
+        }
+        Err(error @ TakeBackError::RenewedElsewhere) => {
+            Err(Problem::new(StatusCode::CONFLICT, "renewed_elsewhere", error.to_string()))
+        }
     }
 }

@@ -6,84 +6,104 @@ use crate::support::{
     log::Log as _,
 };
 use mooring::{
-    domain::{Connection, EventKind, Reason, RenewalKind},
-    store::{ConnectionFilter, ImportedConnection, NextCredential, RenewalCause, RenewalOutcome, StoreError},
-    vault::seal_to,
+    domain::{Connection, ConnectionId, EventKind, Reason, RenewalKind},
+    store::{
+        ConnectionFilter, Mark, NextCredential, RenewalCause, RenewalOutcome, StoreError, WholeConnection,
+    },
+    vault::{Keyring, Recipient, generate_key, seal_to},
 };
 use std::time::Duration as StdDuration;
 use time::Duration;
 
 const MINUTE: StdDuration = StdDuration::from_secs(60);
 
-async fn mark(shelf: &Shelf, connections: &[Connection]) -> usize {
-    let marked = shelf.store.mark_exported(connections, "To somebody.", NOW, &MOORING).await.unwrap();
-    for id in &marked {
-        assert_eq!(shelf.store.connection(*id).await.unwrap().unwrap().credential.exported_at, Some(NOW));
-    }
-    marked.len()
+fn recipient() -> Recipient {
+    Keyring::new("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", []).unwrap().recipient()
+}
+
+/// Marks one connection as it was read.
+async fn mark(shelf: &Shelf, connection: &Connection) -> Mark {
+    let marks = shelf.store.mark_exported(&[connection], recipient(), NOW, &MOORING).await.unwrap();
+    let [mark] = marks[..] else { panic!("{marks:?}") };
+    assert_eq!(shelf.store.exported_at(NOW).await.unwrap().contains(&connection.id), mark == Mark::Made);
+    mark
 }
 
 on_both!(nothing_renews_what_is_exported, async |on: On| {
     let shelf = Shelf::open(on).await;
-    let (store, held) =
-        (&shelf.store, shelf.with(&connection("acme", None), &oauth("access", "refresh")).await);
-    let was = &held.connection;
+    let (store, was) = (&shelf.store, shelf.plain("acme").await.connection);
     let due = NOW + Duration::hours(3);
     assert_eq!(store.due_for_renewal(due, 9).await.unwrap(), [was.id]);
-    assert!(store.open_exported(was.id).await.unwrap().is_none(), "it is read after it is marked");
-    assert_eq!(mark(&shelf, std::slice::from_ref(was)).await, 1);
+    assert_eq!(mark(&shelf, &was).await, Mark::Made);
     assert_eq!(store.due_for_renewal(due, 9).await.unwrap(), []);
     assert!(!store.claim_lease(was.id, "a", MINUTE).await.unwrap());
-    let told = store.list_events(None, None, 10).await.unwrap();
-    assert_eq!(
-        (told[0].event.kind, told[0].event.detail.as_deref()),
-        (EventKind::Exported, Some("To somebody."))
-    );
+    let told = store.list_events(None, None, 1).await.unwrap().remove(0).event;
+    assert_eq!((told.kind, told.detail), (EventKind::Exported, Some(format!("To {}.", recipient()))));
 
-    let opened = store.open_exported(was.id).await.unwrap().unwrap();
-    assert_eq!(opened.held.credential.access_token.expose(), "access");
-    assert!(opened.brought_hash.is_none(), "it came by consent");
-    let exported = opened.held.connection;
-    assert!(!store.disconnect(was, &[], NOW, &MOORING).await.unwrap(), "whoever ends it must know");
+    assert!(!store.disconnect(&was, &[], NOW, &MOORING).await.unwrap(), "whoever ends it must know");
+    let exported = store.connection(was.id).await.unwrap().unwrap();
+    assert_eq!(exported.credential.exported_at, Some(NOW));
+    let later = NOW + Duration::SECOND;
+    let marks = store.mark_exported(&[&was], recipient(), later, &MOORING).await.unwrap();
+    assert_eq!(marks, [Mark::Made], "again, for the same recipient");
+    assert!(!store.take_back(&exported, NOW, &MOORING).await.unwrap(), "it left once more since it was read");
+    let exported = store.connection(was.id).await.unwrap().unwrap();
     assert!(store.take_back(&exported, NOW, &MOORING).await.unwrap());
     assert!(!store.take_back(&exported, NOW, &MOORING).await.unwrap(), "once");
+    assert!(store.exported_at(later).await.unwrap().is_empty());
     assert!(store.claim_lease(was.id, "a", MINUTE).await.unwrap());
 });
 
 on_both!(what_is_being_renewed_or_in_doubt_is_not_marked, async |on: On| {
     let shelf = Shelf::open(on).await;
-    let store = &shelf.store;
-    let held = shelf.with(&connection("acme", None), &oauth("access", "refresh")).await;
-    let was = std::slice::from_ref(&held.connection);
-    assert!(store.claim_lease(was[0].id, "a", MINUTE).await.unwrap());
-    assert_eq!(mark(&shelf, was).await, 0, "under a lease");
-    let attempt = store.begin_renewal(&was[0], RenewalCause::Due, NOW).await.unwrap();
-    store.release_lease(was[0].id, "a").await.unwrap();
-    assert_eq!(mark(&shelf, was).await, 0, "without an outcome");
+    let (store, was) = (&shelf.store, shelf.plain("acme").await.connection);
+    assert!(store.claim_lease(was.id, "a", MINUTE).await.unwrap());
+    assert_eq!(mark(&shelf, &was).await, Mark::UnderWay, "under a lease");
+    let attempt = store.begin_renewal(&was, RenewalCause::Due, NOW).await.unwrap();
+    store.release_lease(was.id, "a").await.unwrap();
+    assert_eq!(mark(&shelf, &was).await, Mark::UnderWay, "without an outcome");
     store.close_renewal(attempt, RenewalOutcome::Uncertain, NOW).await.unwrap();
-    assert_eq!(mark(&shelf, was).await, 0, "in doubt");
-    store.stop(&was[0], Reason::GrantRevoked, NOW, &MOORING).await.unwrap();
-    assert_eq!(mark(&shelf, was).await, 1, "what is stopped is in doubt no more");
+    assert_eq!(mark(&shelf, &was).await, Mark::InDoubt);
+    store.stop(&was, Reason::GrantRevoked, NOW, &MOORING).await.unwrap();
+    assert_eq!(mark(&shelf, &was).await, Mark::Made, "what is stopped is in doubt no more");
+});
+
+on_both!(only_what_was_read_is_marked_and_for_one_recipient, async |on: On| {
+    let shelf = Shelf::open(on).await;
+    let was = shelf.plain("acme").await.connection;
+    let mut newer = was.clone();
+    newer.credential.generation += 1;
+    assert_eq!(mark(&shelf, &newer).await, Mark::Changed);
+    let nobody = Connection { id: ConnectionId::fresh(), ..was.clone() };
+    assert_eq!(mark(&shelf, &nobody).await, Mark::Changed);
+    assert_eq!(mark(&shelf, &was).await, Mark::Made);
+    let other = Keyring::new(&generate_key(), []).unwrap().recipient();
+    let marks = shelf.store.mark_exported(&[&was], other, NOW, &MOORING).await.unwrap();
+    assert_eq!(marks, [Mark::Elsewhere]);
 });
 
 on_both!(a_lease_does_not_outlast_an_export, async |on: On| {
     let shelf = Shelf::open(on).await;
-    let held = shelf.with(&connection("acme", None), &oauth("access", "refresh")).await;
-    let id = held.connection.id;
-    assert!(shelf.store.claim_lease(id, "a", StdDuration::ZERO).await.unwrap());
-    assert_eq!(mark(&shelf, &[held.connection]).await, 1, "the lease has ended");
-    assert!(!shelf.store.extend_lease(id, "a", MINUTE).await.unwrap(), "so its holder sends nothing");
+    let was = shelf.plain("acme").await.connection;
+    assert!(shelf.store.claim_lease(was.id, "a", StdDuration::ZERO).await.unwrap());
+    assert_eq!(mark(&shelf, &was).await, Mark::Made, "the lease has ended");
+    assert!(!shelf.store.extend_lease(was.id, "a", MINUTE).await.unwrap(), "so its holder sends nothing");
 });
 
 on_both!(a_new_credential_is_no_exported_one, async |on: On| {
     let shelf = Shelf::open(on).await;
-    let held = shelf.with(&connection("acme", None), &oauth("access", "refresh")).await;
-    assert_eq!(mark(&shelf, std::slice::from_ref(&held.connection)).await, 1);
+    let was = shelf.plain("acme").await.connection;
+    assert_eq!(mark(&shelf, &was).await, Mark::Made);
     let credential = oauth("another", "another");
     let next = NextCredential { credential: &credential, renew_at: None };
-    let was = &held.connection;
-    shelf.store.replace_credential(was, was, next, EventKind::Reauthorized, &MOORING).await.unwrap().unwrap();
-    assert!(shelf.store.open_exported(was.id).await.unwrap().is_none());
+    let replace = async |was: &Connection| {
+        let kind = EventKind::Reauthorized;
+        shelf.store.replace_credential(was, was, next.clone(), kind, &MOORING).await.unwrap()
+    };
+    assert_eq!(replace(&was).await, None, "whoever reauthorizes must know that the one before left");
+    let exported = shelf.store.connection(was.id).await.unwrap().unwrap();
+    assert_eq!(replace(&exported).await, Some(2));
+    assert_eq!(shelf.store.connection(was.id).await.unwrap().unwrap().credential.exported_at, None);
 });
 
 on_both!(an_import_is_as_it_was_or_nothing, async |on: On| {
@@ -94,10 +114,9 @@ on_both!(an_import_is_as_it_was_or_nothing, async |on: On| {
     by_hand.credential.renewal = RenewalKind::Manual;
     let by_hand = from.with(&by_hand, &pasted("access-2")).await;
     let all = [stopped.connection, by_hand.connection];
-    assert_eq!(mark(&from, &all).await, 2);
-    let mut imported: Vec<ImportedConnection> = Vec::new();
+    let mut imported: Vec<WholeConnection> = Vec::new();
     for one in &all {
-        let mut opened = from.store.open_exported(one.id).await.unwrap().unwrap();
+        let mut opened = from.store.open_whole(one.id).await.unwrap().unwrap();
         opened.held.connection.credential.generation = 7;
         imported.push(opened);
     }
