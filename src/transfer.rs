@@ -9,13 +9,12 @@ mod document;
 pub use document::{Moved, SealedExport, UnreadableExport};
 
 use crate::{
-    domain::{Actor, Clock, Connection, Reason, RenewalKind},
+    domain::{Actor, Clock, Connection, Failure, Reason, RenewalKind},
     providers::Instances,
-    store::{AsOf, ConnectionFilter, Mark, Store, StoreError, WholeConnection},
+    store::{AsOf, ConnectionFilter, Held, Mark, Store, StoreError},
     vault::Recipient,
 };
-use std::collections::HashSet;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 /// How many connections are marked in one transaction.
 const AT_ONCE: usize = 100;
@@ -92,6 +91,18 @@ impl WhyLeftOut {
     }
 }
 
+/// Why a connection is not opened.
+enum Stays {
+    Why(WhyLeftOut),
+    Store(StoreError),
+}
+
+impl From<WhyLeftOut> for Stays {
+    fn from(why: WhyLeftOut) -> Self {
+        Self::Why(why)
+    }
+}
+
 impl Transfer {
     /// Every connection, or every one of a tenant.
     pub async fn all(&self, tenant: Option<&str>) -> Result<Vec<Connection>, StoreError> {
@@ -117,71 +128,62 @@ impl Transfer {
         connections.sort_by_key(|connection| connection.id);
         connections.dedup_by_key(|connection| connection.id);
         let at = self.clock.now();
-        let (mut moved, mut left_out) = (Vec::new(), Vec::new());
+        let (mut leaving, mut left_out) = (Vec::new(), Vec::new());
         for some in connections.chunks(AT_ONCE) {
-            let (mut opened, mut readable) = (Vec::new(), Vec::new());
+            let mut opened = Vec::new();
             for connection in some {
-                match self.open(connection).await? {
-                    Ok(one) => opened.push((one, connection)),
-                    Err(why) => left_out.push(LeftOut { connection: connection.clone(), why }),
+                match self.open(connection).await {
+                    Ok(held) => opened.push(held),
+                    Err(Stays::Why(why)) => left_out.push(LeftOut { connection: connection.clone(), why }),
+                    Err(Stays::Store(error)) => return Err(error),
                 }
             }
-            readable.extend(opened.iter().map(|(one, _)| &one.held.connection));
-            let marks = self.store.mark_exported(&readable, recipient, at, actor).await?;
-            for ((one, connection), mark) in opened.into_iter().zip(marks) {
+            let read: Vec<_> = opened.iter().map(|held| &held.connection).collect();
+            let marks = self.store.mark_exported(&read, recipient, at, actor).await?;
+            for (held, mark) in opened.into_iter().zip(marks) {
                 match WhyLeftOut::of(mark) {
-                    None => moved.push(Moved::of(&one, self.client_id(&one.held.connection))),
-                    Some(why) => left_out.push(LeftOut { connection: connection.clone(), why }),
+                    None => leaving.push(held),
+                    Some(why) => left_out.push(LeftOut { connection: held.connection, why }),
                 }
             }
         }
-        self.finish(connections, moved, left_out, (at, recipient)).await
-    }
-
-    /// Whoever was taken back, reauthorized or disconnected while others were read does not leave.
-    async fn finish(
-        &self,
-        mut connections: Vec<Connection>,
-        mut moved: Vec<Moved>,
-        mut left_out: Vec<LeftOut>,
-        (at, recipient): (OffsetDateTime, Recipient),
-    ) -> Result<Export, StoreError> {
         let marked = self.store.exported_at(at).await?;
-        moved.retain(|one| marked.contains(&one.id));
-        let leave: HashSet<_> = moved.iter().map(|one| one.id).collect();
-        let told: HashSet<_> = left_out.iter().map(|one| one.connection.id).collect();
-        connections.retain(|connection| {
-            let is_missing = !leave.contains(&connection.id) && !told.contains(&connection.id);
-            if is_missing {
-                let why = WhyLeftOut::ChangedMeanwhile;
-                left_out.push(LeftOut { connection: connection.clone(), why });
+        let (mut moved, mut exported) = (Vec::new(), Vec::new());
+        for held in leaving {
+            let connection = held.connection.clone();
+            // Whoever was taken back or reauthorized while others were read does not leave.
+            match marked.get(&connection.id) {
+                Some(brought_hash) => {
+                    moved.push(Moved::of(held, self.client_id(&connection), brought_hash.clone()));
+                    exported.push(connection);
+                }
+                None => left_out.push(LeftOut { connection, why: WhyLeftOut::ChangedMeanwhile }),
             }
-            leave.contains(&connection.id)
-        });
-        Ok(Export { sealed: SealedExport::seal(&moved, recipient), exported: connections, left_out })
+        }
+        Ok(Export { sealed: SealedExport::seal(&moved, recipient), exported, left_out })
     }
 
-    async fn open(&self, connection: &Connection) -> Result<Result<WholeConnection, WhyLeftOut>, StoreError> {
-        let one = match self.store.open_whole(connection.id).await {
-            Ok(Some(one)) => one,
-            Ok(None) => return Ok(Err(WhyLeftOut::ChangedMeanwhile)),
+    async fn open(&self, connection: &Connection) -> Result<Held, Stays> {
+        let held = match self.store.open_credential(connection.id).await {
+            Ok(held) => held.ok_or(WhyLeftOut::ChangedMeanwhile)?,
             Err(StoreError::Vault(error)) => {
                 tracing::error!(connection = %connection.id, %error, "a token cannot be opened and is not exported");
-                return Ok(Err(WhyLeftOut::TokenUnreadable));
+                return Err(WhyLeftOut::TokenUnreadable.into());
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(Stays::Store(error)),
         };
-        let facts = &one.held.connection.credential;
-        let is_lost = facts.failure.as_ref().is_some_and(|f| f.code == Reason::RenewalAnswerLost);
-        Ok(if facts.stopped == Some(Reason::Exported) {
-            Err(WhyLeftOut::RenewedElsewhere)
-        } else if facts.stopped.is_none() && is_lost {
-            Err(WhyLeftOut::RenewalInDoubt)
-        } else if facts.renewal == RenewalKind::Refresh && self.client_id(&one.held.connection).is_none() {
-            Err(WhyLeftOut::NoApplication)
-        } else {
-            Ok(one)
-        })
+        let facts = &held.connection.credential;
+        let lost = |failure: &Failure| failure.code == Reason::RenewalAnswerLost;
+        if facts.stopped == Some(Reason::Exported) {
+            return Err(WhyLeftOut::RenewedElsewhere.into());
+        }
+        if facts.stopped.is_none() && facts.failure.as_ref().is_some_and(lost) {
+            return Err(WhyLeftOut::RenewalInDoubt.into());
+        }
+        if facts.renewal == RenewalKind::Refresh && self.client_id(connection).is_none() {
+            return Err(WhyLeftOut::NoApplication.into());
+        }
+        Ok(held)
     }
 
     /// The OAuth application that this connection's refresh token is bound to (RFC 6749 section 6).

@@ -9,7 +9,7 @@ use crate::{
         Actor, BaseUrl, Connection, ConnectionId, Credential, CredentialFacts, Integration, Method, Reason,
         Renewal, RenewalKind, TokenKind,
     },
-    store::{Held, StoreError, WholeConnection},
+    store::{AllNames, Held, ImportedConnection, StoreError},
     transfer::{Moved, SealedExport, UnreadableExport},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -59,6 +59,7 @@ impl Connect {
         actor: &Actor,
     ) -> Result<Import, ImportError> {
         let all = export.open(|sealed| self.store.open_sealed_to(sealed))?;
+        let here = self.store.all_names().await?;
         let (mut new, mut present, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for moved in &all {
@@ -70,7 +71,7 @@ impl Connect {
                 refused.push(refusal(moved, &ConnectError::NameTaken(moved.name.clone())));
                 continue;
             }
-            match self.take_in(moved).await {
+            match self.take_in(moved, &here).await {
                 Ok(Taken::Present(connection)) => present.push(*connection),
                 Ok(Taken::New(one)) => new.push(*one),
                 Err(ConnectError::Store(error)) => return Err(error.into()),
@@ -91,8 +92,10 @@ impl Connect {
         Ok(Import { imported, present })
     }
 
-    async fn take_in(&self, moved: &Moved) -> Result<Taken, ConnectError> {
-        if let Some(there) = self.store.connection(moved.id).await? {
+    async fn take_in(&self, moved: &Moved, here: &AllNames) -> Result<Taken, ConnectError> {
+        if here.has_id(moved.id)
+            && let Some(there) = self.store.connection(moved.id).await?
+        {
             let is_older = there.credential.generation < moved.generation;
             if is_older || there.credential.exported_at.is_some() {
                 return Err(ConnectError::AlreadyHere);
@@ -103,10 +106,12 @@ impl Connect {
         self.chosen(&fields.use_cases)?;
         let (integration, base_url) = self.home_of(moved)?;
         let credential = credential(moved)?;
-        self.refuse_taken_name(&fields.name, fields.tenant.as_deref()).await?;
+        if here.has_name(&fields.name, fields.tenant.as_deref()) {
+            return Err(ConnectError::NameTaken(fields.name));
+        }
         let connection = self.moved_connection(moved, fields, (integration, base_url), &credential);
         let held = Held { connection, credential };
-        Ok(Taken::New(Box::new(WholeConnection { held, brought_hash: brought_hash(moved)? })))
+        Ok(Taken::New(Box::new(ImportedConnection { held, brought_hash: brought_hash(moved)? })))
     }
 
     /// Where its credential may go here. A refresh token is bound to its OAuth application.
@@ -164,7 +169,7 @@ impl Connect {
 }
 
 enum Taken {
-    New(Box<WholeConnection>),
+    New(Box<ImportedConnection>),
     Present(Box<Connection>),
 }
 

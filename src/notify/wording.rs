@@ -211,8 +211,7 @@ fn of_reason(reason: Reason, host: &str) -> (&'static str, String, String) {
         ),
         Reason::Exported => (
             "its token was renewed by another installation",
-            "The connection was exported, and the installation that imported it has renewed its token."
-                .to_owned(),
+            "The connection moved to another installation, and that one has renewed its token.".to_owned(),
             "Programs that still ask here get no token. Let them ask the other installation.".to_owned(),
         ),
     };

@@ -34,9 +34,9 @@ pub struct RenewalChoice {
     pub generation: i64,
 }
 
-/// A connection as it moves from one installation to another, with what only its credential's row knows.
+/// A connection of another installation, with what only its credential's row knows.
 #[derive(Clone, Debug)]
-pub struct WholeConnection {
+pub struct ImportedConnection {
     pub held: Held,
     /// The hash of the access token that somebody brought last. `None`: it came by consent.
     pub brought_hash: Option<Digest>,
@@ -199,11 +199,11 @@ impl Store {
     /// Takes in connections of another installation as they were there, all of them or none.
     pub async fn import_connections(
         &self,
-        imported: &[WholeConnection],
+        imported: &[ImportedConnection],
         at: OffsetDateTime,
         actor: &Actor,
     ) -> Result<(), StoreError> {
-        let seal = |one: &WholeConnection| {
+        let seal = |one: &ImportedConnection| {
             let c = &one.held.connection;
             self.seal_tokens(c.id, &c.base_url, c.credential.generation, &one.held.credential)
         };

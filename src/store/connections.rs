@@ -6,6 +6,7 @@ use super::{
     rows::{Reader, tenant_from},
 };
 use crate::domain::{BaseUrl, Breaker, Connection, ConnectionId, CredentialFacts, Failure, Scopes};
+use std::collections::HashSet;
 
 /// The columns of [`ConnectionRow`], in a join of `connections c` and `credentials k`.
 macro_rules! select_connections {
@@ -137,7 +138,38 @@ impl ConnectionRow {
     }
 }
 
+/// Which connections there are, to look many up at once.
+#[derive(Debug, Default)]
+pub struct AllNames {
+    ids: HashSet<String>,
+    names: HashSet<(String, String)>,
+}
+
+impl AllNames {
+    pub fn has_id(&self, id: ConnectionId) -> bool {
+        self.ids.contains(&id.to_string())
+    }
+
+    pub fn has_name(&self, name: &str, tenant: Option<&str>) -> bool {
+        self.names.contains(&(tenant.unwrap_or_default().to_owned(), name.to_owned()))
+    }
+}
+
 impl Store {
+    /// The ids and names of all connections, as they are now.
+    pub async fn all_names(&self) -> Result<AllNames, StoreError> {
+        let rows: Vec<(String, String, String)> =
+            on!(self.db, read, |pool| sqlx::query_as("select connection_id, tenant, name from connections")
+                .fetch_all(pool)
+                .await?);
+        let mut all = AllNames::default();
+        for (id, tenant, name) in rows {
+            all.ids.insert(id);
+            all.names.insert((tenant, name));
+        }
+        Ok(all)
+    }
+
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
         let row: Option<ConnectionRow> =
             on!(self.db, read, |pool| sqlx::query_as(select_connections!("where c.connection_id = $1"))

@@ -3,16 +3,15 @@
 
 use super::{
     Store, StoreError,
-    connection_changes::WholeConnection,
     db::{in_transaction, on},
     events::{append_event, event},
     rows::{Reader, micros},
 };
 use crate::{
-    domain::{Actor, Change, Connection, ConnectionId, EventKind, words},
-    vault::{Recipient, SealedTo, VaultError},
+    domain::{Actor, Change, Connection, ConnectionId, EventKind},
+    vault::{Digest, Recipient, SealedTo, VaultError},
 };
-use std::collections::HashSet;
+use std::collections::HashMap;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -36,19 +35,18 @@ const WHY: &str = "select k.generation, coalesce(k.exported_to, $2),
   from credentials k
  where k.connection_id = $1";
 
-words! {
-    /// How it went to mark a connection as exported.
-    pub enum Mark {
-        Made = "made",
-        /// A renewal is under way, or its answer not taken in yet.
-        UnderWay = "renewal_under_way",
-        /// A renewal was sent and not answered: only the provider knows whether the credential is spent.
-        InDoubt = "renewal_in_doubt",
-        /// It was exported to another recipient before.
-        Elsewhere = "exported_elsewhere",
-        /// It has another credential by now, or is gone.
-        Changed = "changed_meanwhile",
-    }
+/// How it went to mark a connection as exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Made,
+    /// A renewal is under way, or its answer not taken in yet.
+    UnderWay,
+    /// A renewal was sent and not answered: only the provider knows whether the credential is spent.
+    InDoubt,
+    /// It was exported to another recipient before.
+    Elsewhere,
+    /// It has another credential by now, or is gone.
+    Changed,
 }
 
 impl Store {
@@ -110,28 +108,22 @@ impl Store {
         Ok(marks)
     }
 
-    /// The connections that are marked as exported at this very instant.
-    pub async fn exported_at(&self, at: OffsetDateTime) -> Result<HashSet<ConnectionId>, StoreError> {
-        let ids: Vec<String> = on!(self.db, read, |pool| sqlx::query_scalar(
-            "select connection_id from credentials where exported_at = $1"
+    /// The connections that are marked as exported at this very instant, each with the hash of the access token that
+    /// somebody brought last. `None`: it came by consent.
+    pub async fn exported_at(
+        &self,
+        at: OffsetDateTime,
+    ) -> Result<HashMap<ConnectionId, Option<Digest>>, StoreError> {
+        let rows: Vec<(String, Option<Vec<u8>>)> = on!(self.db, read, |pool| sqlx::query_as(
+            "select connection_id, brought_hash from credentials where exported_at = $1"
         )
         .bind(micros(at))
         .fetch_all(pool)
         .await?);
-        ids.iter().map(|id| Reader { table: "credentials", row: id }.word(id)).collect()
-    }
-
-    /// A connection with its tokens in the open, and what only its row knows.
-    pub async fn open_whole(&self, id: ConnectionId) -> Result<Option<WholeConnection>, StoreError> {
-        let Some(held) = self.open_credential(id).await? else { return Ok(None) };
-        let brought_hash: Option<Option<Vec<u8>>> = on!(self.db, read, |pool| sqlx::query_scalar(
-            "select brought_hash from credentials where connection_id = $1 and generation = $2"
-        )
-        .bind(id.to_string())
-        .bind(held.connection.credential.generation)
-        .fetch_optional(pool)
-        .await?);
-        Ok(brought_hash.map(|brought_hash| WholeConnection { held, brought_hash }))
+        let read = |(id, hash): (String, Option<Vec<u8>>)| {
+            Ok((Reader { table: "credentials", row: &id }.word(&id)?, hash))
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Lets this installation renew an exported credential again. `false`: it has another one by now, was

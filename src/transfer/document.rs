@@ -4,8 +4,8 @@ use crate::{
     domain::{
         Account, ConnectionId, Method, Reason, Renewal, RenewalKind, Scopes, Secret, TokenKind, UseCaseCheck,
     },
-    store::WholeConnection,
-    vault::{Recipient, SealedTo, VaultError, seal_to},
+    store::Held,
+    vault::{Digest, Recipient, SealedTo, VaultError, seal_to},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
@@ -72,8 +72,8 @@ pub struct Moved {
 }
 
 impl Moved {
-    pub(super) fn of(one: &WholeConnection, client_id: Option<String>) -> Self {
-        let (c, credential) = (one.held.connection.clone(), &one.held.credential);
+    pub(super) fn of(held: Held, client_id: Option<String>, brought_hash: Option<Digest>) -> Self {
+        let (c, credential) = (held.connection, held.credential);
         let refresh_token = match &credential.renewal {
             Renewal::Refresh(token) => Some(token.clone()),
             Renewal::SelfRotate | Renewal::Manual => None,
@@ -95,15 +95,15 @@ impl Moved {
             last_checked_at: c.last_checked_at,
             created_at: c.created_at,
             generation: c.credential.generation,
-            access_token: credential.access_token.clone(),
-            refresh_token,
-            scopes: credential.scopes.clone(),
             renewal: credential.renewal.kind(),
+            access_token: credential.access_token,
+            refresh_token,
+            scopes: credential.scopes,
             obtained_at: credential.obtained_at,
             expires_at: credential.expires_at,
             last_renewed_at: c.credential.last_renewed_at,
             stopped: c.credential.stopped,
-            brought_hash: one.brought_hash.as_ref().map(|hash| BASE64_STANDARD.encode(hash)),
+            brought_hash: brought_hash.map(|hash| BASE64_STANDARD.encode(hash)),
         }
     }
 }

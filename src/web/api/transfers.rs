@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use utoipa::ToSchema;
 
-/// The largest import, in bytes: some 20,000 connections.
+/// The largest import, in bytes: some 25,000 connections.
 pub(super) const LARGEST_IMPORT: usize = 32 * 1024 * 1024;
 
 /// Whom others export to.

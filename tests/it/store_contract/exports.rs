@@ -8,7 +8,7 @@ use crate::support::{
 use mooring::{
     domain::{Connection, ConnectionId, EventKind, Reason, RenewalKind},
     store::{
-        ConnectionFilter, Mark, NextCredential, RenewalCause, RenewalOutcome, StoreError, WholeConnection,
+        ConnectionFilter, ImportedConnection, Mark, NextCredential, RenewalCause, RenewalOutcome, StoreError,
     },
     vault::{Keyring, Recipient, generate_key, seal_to},
 };
@@ -25,7 +25,7 @@ fn recipient() -> Recipient {
 async fn mark(shelf: &Shelf, connection: &Connection) -> Mark {
     let marks = shelf.store.mark_exported(&[connection], recipient(), NOW, &MOORING).await.unwrap();
     let [mark] = marks[..] else { panic!("{marks:?}") };
-    assert_eq!(shelf.store.exported_at(NOW).await.unwrap().contains(&connection.id), mark == Mark::Made);
+    assert_eq!(shelf.store.exported_at(NOW).await.unwrap().contains_key(&connection.id), mark == Mark::Made);
     mark
 }
 
@@ -114,13 +114,16 @@ on_both!(an_import_is_as_it_was_or_nothing, async |on: On| {
     by_hand.credential.renewal = RenewalKind::Manual;
     let by_hand = from.with(&by_hand, &pasted("access-2")).await;
     let all = [stopped.connection, by_hand.connection];
-    let mut imported: Vec<WholeConnection> = Vec::new();
+    let marks = from.store.mark_exported(&[&all[0], &all[1]], recipient(), NOW, &MOORING).await.unwrap();
+    assert_eq!(marks, [Mark::Made, Mark::Made]);
+    let brought = from.store.exported_at(NOW).await.unwrap();
+    assert_eq!(all.each_ref().map(|c| brought[&c.id].is_some()), [false, true], "one was pasted");
+    let mut imported: Vec<ImportedConnection> = Vec::new();
     for one in &all {
-        let mut opened = from.store.open_whole(one.id).await.unwrap().unwrap();
-        opened.held.connection.credential.generation = 7;
-        imported.push(opened);
+        let mut held = from.held(one.id).await;
+        held.connection.credential.generation = 7;
+        imported.push(ImportedConnection { held, brought_hash: brought[&one.id].clone() });
     }
-    assert!(imported[1].brought_hash.is_some(), "somebody pasted it");
 
     let named = to.with(&connection("pasted", None), &oauth("there", "there")).await.connection;
     let taken = to.store.import_connections(&imported, NOW, &MOORING).await;
@@ -130,6 +133,13 @@ on_both!(an_import_is_as_it_was_or_nothing, async |on: On| {
     assert!(to.store.disconnect(&named, &[], NOW, &MOORING).await.unwrap());
 
     to.store.import_connections(&imported, NOW, &MOORING).await.unwrap();
+    let here = to.store.all_names().await.unwrap();
+    assert!(here.has_id(all[0].id) && !here.has_id(named.id));
+    assert!(
+        here.has_name("stopped", Some("acme"))
+            && !here.has_name("stopped", None)
+            && here.has_name("pasted", None)
+    );
     for one in &imported {
         let held = to.store.open_credential(one.held.connection.id).await.unwrap().unwrap();
         let (facts, was) = (&held.connection.credential, &one.held.connection.credential);
