@@ -156,15 +156,15 @@ impl Connect {
         if was.method == Method::OAuth {
             return Err(ConnectError::MadeByOAuth);
         }
-        if was.credential.exported_at.is_some() && self.store.is_brought(was.id, &replacement.token).await? {
-            return Err(ConnectError::ExportedToken);
-        }
         let place = Place { integration: was.integration.clone(), instance: self.instances.of(was)? };
         let now = self.clock.now();
         let Replacement { token, token_kind, .. } = &replacement;
         let found = self.provider.api().inspect(&place.instance, token, *token_kind, now).await?;
         let mut was = was.clone();
         for _ in 0..MOST_SWAPS {
+            if was.credential.exported_at.is_some() && self.store.is_brought(was.id, token).await? {
+                return Err(ConnectError::ExportedToken);
+            }
             was.use_cases = replacement.use_cases.clone().unwrap_or(was.use_cases);
             if !replacement.allow_different_account {
                 same_account(was.account.as_ref(), found.account.as_ref())?;

@@ -13,10 +13,13 @@ use crate::{
     transfer::{Moved, SealedExport, UnreadableExport},
 };
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 /// More than any credential ever has, and far from where counting ends.
 const MOST_GENERATIONS: i64 = 1_000_000_000_000;
+
+/// In which instants lie that can be told anywhere.
+const YEARS: Range<i32> = 2000..9000;
 
 /// What an import brought, or would bring.
 #[derive(Debug)]
@@ -96,8 +99,7 @@ impl Connect {
         if here.has_id(moved.id)
             && let Some(there) = self.store.connection(moved.id).await?
         {
-            let is_older = there.credential.generation < moved.generation;
-            if is_older || there.credential.exported_at.is_some() {
+            if !is_as_good(&there.credential, moved) {
                 return Err(ConnectError::AlreadyHere);
             }
             return Ok(Taken::Present(Box::new(there)));
@@ -106,6 +108,9 @@ impl Connect {
         self.chosen(&fields.use_cases)?;
         let (integration, base_url) = self.home_of(moved)?;
         let credential = credential(moved)?;
+        for token in [Some(&moved.access_token), moved.refresh_token.as_ref()].into_iter().flatten() {
+            self.provider.api().presentable(token)?;
+        }
         if here.has_name(&fields.name, fields.tenant.as_deref()) {
             return Err(ConnectError::NameTaken(fields.name));
         }
@@ -193,6 +198,14 @@ fn fields(moved: &Moved) -> Fields {
     }
 }
 
+/// Whether what is here is what is moved, or came after it. Generations alone do not tell: each side may have got a
+/// credential of its own since.
+fn is_as_good(here: &CredentialFacts, moved: &Moved) -> bool {
+    let is_later = here.generation >= moved.generation && here.obtained_at >= moved.obtained_at;
+    let works = here.stopped.is_none() || moved.stopped.is_some();
+    is_later && works && here.exported_at.is_none()
+}
+
 /// Without a refresh token any application will do: people reauthorize with it.
 fn has_application(integration: &Integration, moved: &Moved) -> bool {
     let application = integration.application.as_ref();
@@ -220,8 +233,13 @@ fn credential(moved: &Moved) -> Result<Credential, ConnectError> {
     {
         return Err(wrong("Its renewal does not fit how it was made."));
     }
-    if moved.access_token.is_empty() || !(1..=MOST_GENERATIONS).contains(&moved.generation) {
-        return Err(wrong("It has no access token."));
+    let instants = [Some(moved.created_at), Some(moved.obtained_at), moved.expires_at, moved.last_renewed_at];
+    let mut instants = instants.into_iter().chain([moved.last_checked_at]).flatten();
+    if !instants.all(|at| YEARS.contains(&at.year())) {
+        return Err(wrong("It has an instant that no token has."));
+    }
+    if !(1..=MOST_GENERATIONS).contains(&moved.generation) {
+        return Err(wrong("Its generation is none."));
     }
     Ok(Credential {
         access_token: moved.access_token.clone(),

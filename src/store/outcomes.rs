@@ -43,6 +43,19 @@ impl Store {
         let told = event(EventKind::Renewed, at, was.id, was.tenant.as_deref(), &Actor::Mooring);
         let turned = turn(was, &renewed(was, next, lost.as_ref(), at), at, &Actor::Mooring);
         let committed = in_transaction!(self.db, |tx| {
+            if was.credential.renewal == RenewalKind::SelfRotate {
+                // The provider's word on the new token: that it works, and when it ends.
+                sqlx::query(
+                    "update connections set next_check_at = $3
+                      where connection_id = $1
+                        and $2 = (select generation from credentials where connection_id = $1)",
+                )
+                .bind(was.id.to_string())
+                .bind(was.credential.generation)
+                .bind(micros(at))
+                .execute(&mut *tx)
+                .await?;
+            }
             let changed = sqlx::query(
                 "update credentials
                     set generation = generation + 1, access_token = $3, refresh_token = $4, scopes = $5,
@@ -73,14 +86,6 @@ impl Store {
             if changed == 1 {
                 append_event!(tx, &told);
                 append_if_any!(tx, &turned);
-            }
-            if changed == 1 && was.credential.renewal == RenewalKind::SelfRotate {
-                // The provider's word on the new token: that it works, and when it ends.
-                sqlx::query("update connections set next_check_at = $2 where connection_id = $1")
-                    .bind(was.id.to_string())
-                    .bind(micros(at))
-                    .execute(&mut *tx)
-                    .await?;
             }
             changed == 1
         });

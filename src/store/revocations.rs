@@ -108,9 +108,13 @@ impl Store {
         let mut told = event(EventKind::Disconnected, at, was.id, was.tenant.as_deref(), actor);
         told.detail = Some(was.name.clone());
         let ended = in_transaction!(self.db, |tx| {
-            // Held before the generation is compared: a renewal that is just committed shows in the next
-            // statement, but not in one that began to wait for it.
+            // Both rows are held before anything is compared: a renewal or an export that is just committed shows in
+            // the next statement, but not in one that began to wait for it.
             sqlx::query("update connections set updated_at = updated_at where connection_id = $1")
+                .bind(was.id.to_string())
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query("update credentials set generation = generation where connection_id = $1")
                 .bind(was.id.to_string())
                 .execute(&mut *tx)
                 .await?;

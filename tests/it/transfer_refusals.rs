@@ -15,6 +15,7 @@ use mooring::{
     vault::{Keyring, generate_key, seal_to},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 on_both!(only_its_recipient_reads_an_export, async |on: On| {
     let two = Two::start(on).await;
@@ -212,6 +213,10 @@ on_both!(what_somebody_made_up_is_refused, async |on: On| {
         ("renewal", json!("refresh")),
         ("refresh_token", json!("r")),
         ("access_token", json!("")),
+        ("access_token", json!("glpat-x\ny")),
+        ("access_token", json!("glpat-\u{fc}")),
+        ("obtained_at", json!("9999-12-31T23:59:59-23:59")),
+        ("created_at", json!("0000-01-01T00:00:00+23:59")),
         ("generation", json!(0)),
         ("generation", json!(i64::MAX)),
         ("stopped", json!("exported")),
@@ -231,4 +236,22 @@ on_both!(what_somebody_made_up_is_refused, async |on: On| {
     }
     let refused = import(&[good.clone(), good]).await.expect(422).json();
     assert_eq!(refused["errors"][0]["message"], "acme: It stands in this export twice.");
+});
+
+on_both!(what_got_a_new_token_meanwhile_is_not_taken_for_what_is_here, async |on: On| {
+    let two = Two::start(on).await;
+    let acme = two.from.connect_by_oauth("acme").await;
+    two.moved().await;
+    for _ in 0..2 {
+        two.there.post_json(&format!("{ACME}/renew"), json!({})).await.expect(200);
+    }
+    two.from.advance(Duration::from_mins(1));
+    let begun = two.from.http.post_form(&format!("/connections/{acme}/reauthorize"), &[]).await.expect(303);
+    let back = two.from.sim().approve(begun.location()).unwrap();
+    two.from.http.get(back.strip_prefix(two.from.site()).unwrap()).await.expect(303);
+    let export = two.export(json!({})).await;
+    assert_eq!(names(&export["exported"]), ["acme"]);
+    let body = json!({"export": export["export"]});
+    let refused = two.there.post_json("/api/v1/imports", body).await.expect(422).json();
+    assert_eq!(refused["errors"][0]["code"], "already_here", "a lower generation, and yet the newer token");
 });

@@ -1,6 +1,6 @@
 //! Revocations that are owed to a provider: taken by one, put off, settled.
 
-use super::{MOORING, NOW, Shelf, base_url, connection, oauth, pasted};
+use super::{MOORING, NOW, Raw, Shelf, base_url, connection, oauth, pasted};
 use crate::support::app::{On, on_both};
 use crate::support::log::Log as _;
 use mooring::{
@@ -172,4 +172,23 @@ async fn owe(shelf: &Shelf, token: &str) {
         credential: &pasted(token),
     };
     shelf.store.owe_revocation(&given_up, NOW).await.expect("it is owed");
+}
+
+/// On SQLite nobody writes beside somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disconnect_sees_the_credential_that_is_just_being_written() {
+    let shelf = Shelf::open(On::Postgres).await;
+    let was = shelf.plain("acme").await.connection;
+    let Raw::Postgres(pool) = &shelf.raw else { panic!("it is PostgreSQL") };
+    let mut renewal = pool.begin().await.unwrap();
+    sqlx::query("update credentials set generation = 2").execute(&mut *renewal).await.unwrap();
+    let (store, id) = (shelf.store.clone(), was.id);
+    let ending = tokio::spawn(async move { store.disconnect(&was, &[], NOW, &MOORING).await });
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while shelf.number(waiting).await == 0 {
+        assert!(!ending.is_finished(), "it waits for the renewal");
+    }
+    renewal.commit().await.unwrap();
+    assert!(!ending.await.unwrap().unwrap(), "it has another credential by now");
+    assert!(shelf.store.connection(id).await.unwrap().is_some());
 }
